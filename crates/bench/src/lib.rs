@@ -1,0 +1,1 @@
+//! load generator and benchmarks of job J1.

@@ -1,0 +1,1 @@
+//! one folder per channel adapter.

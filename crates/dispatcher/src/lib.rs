@@ -1,0 +1,1 @@
+//! from an approved action to a delivery and its receipt.

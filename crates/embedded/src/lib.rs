@@ -1,0 +1,1 @@
+//! own segment log and fjall state on one machine.

@@ -1,0 +1,1 @@
+//! the pure step from a record to its effects.

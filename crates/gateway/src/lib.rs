@@ -1,0 +1,1 @@
+//! ingest over HTTP and gRPC.

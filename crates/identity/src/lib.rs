@@ -1,0 +1,1 @@
+//! from identifiers to a profile.

@@ -1,0 +1,1 @@
+//! log, state and graph in memory, with seeded faults.

@@ -1,0 +1,1 @@
+//! any set of roles on any backend; the library form of the product.

@@ -1,0 +1,1 @@
+//! log, state, identity graph, gate and channel contracts with their suites.

@@ -1,0 +1,1 @@
+//! generated contracts of proto/ and checked conversions.

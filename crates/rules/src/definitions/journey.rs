@@ -1,0 +1,290 @@
+//! Journeys: a tree of steps, laid flat in the order of the text.
+
+use super::Condition;
+use sojourn_model::{DurationMs, Name, VersionId};
+
+/// Place of a step in the tree: its index in [`Journey::steps`], which are in the order of the text
+/// (a parent before its children), so that a greater index is further along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepIndex(pub u16);
+
+/// A compiled journey.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Journey {
+    /// Name.
+    pub name: Name,
+    /// Version of the definitions it belongs to.
+    pub version: VersionId,
+    /// Hash of this journey's own file: a publish that leaves it unchanged keeps it.
+    pub content: u64,
+    /// `about`, for people.
+    pub about: Name,
+    /// Purpose of its messages and of the data it may read.
+    pub purpose: Name,
+    /// Topic of its messages.
+    pub topic: Option<Name>,
+    /// Greater first.
+    pub priority: i32,
+    /// How a run begins.
+    pub entry: Entry,
+    /// What ends a run at once.
+    pub exit_on: Vec<EventRule>,
+    /// What it is for.
+    pub goal: Option<Goal>,
+    /// Steps in the order of the text.
+    pub steps: Vec<Step>,
+    /// The first step; `None`: a journey without steps.
+    pub first: Option<StepIndex>,
+}
+
+/// How a run begins. Further forms of `trigger` are variants beside `Event`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// What triggers it.
+    pub trigger: Trigger,
+    /// Instance key over the event; `None`: the profile.
+    pub key: Option<Condition>,
+    /// When the same key may enter again.
+    pub reentry: Reentry,
+    /// A touchpoint older than this does not enter (strictly younger does).
+    pub accept_late: DurationMs,
+    /// At most so many entries of a person per window.
+    pub at_most: Option<(u32, DurationMs)>,
+    /// At most so many live runs of a person.
+    pub concurrent: Option<u32>,
+}
+
+/// What triggers an entry.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Trigger {
+    /// An event, with its filter.
+    Event(EventRule),
+    /// Entering or leaving a segment.
+    Segment {
+        /// Segment.
+        segment: Name,
+        /// `enter` (true) or `leave`.
+        enter: bool,
+    },
+    /// A profile attribute whose old and new values differ.
+    Attribute {
+        /// Attribute.
+        name: Name,
+    },
+    /// Only by the API.
+    Api,
+}
+
+/// An event name with a filter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventRule {
+    /// Event names; any of them.
+    pub on: Vec<Name>,
+    /// Filter.
+    pub when: Option<Condition>,
+}
+
+/// Re-entry of one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reentry {
+    /// Once in a lifetime.
+    Never,
+    /// When no run of the key is live.
+    AfterExit,
+    /// When no run of the key is live and the last entry is at least this long ago.
+    After(DurationMs),
+    /// Each event its own run.
+    Always,
+}
+
+/// What a journey is for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Goal {
+    /// What meets it.
+    pub rule: EventRule,
+    /// From entry, in log time; `None`: while the run lives.
+    pub within: Option<DurationMs>,
+    /// Value of a conversion.
+    pub value: Option<Condition>,
+    /// Whether it ends the run (default).
+    pub exit: bool,
+}
+
+/// A step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Its id, or its place: `2`, `2/then/0`, `3/branch/1/0`.
+    pub id: Name,
+    /// What it does.
+    pub kind: StepKind,
+    /// The step after it (after all of its branches); `None`: the run is done.
+    pub next: Option<StepIndex>,
+}
+
+/// What a step does. `None` as the beginning of a branch: the branch is empty, go to `next`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepKind {
+    /// Makes a candidate.
+    Send(Box<Send>),
+    /// Waits for time to pass.
+    Wait(Wait),
+    /// Waits for something to happen.
+    WaitFor(Box<WaitFor>),
+    /// First match, else.
+    Branch(Vec<Arm>),
+    /// Random arms, remembered.
+    Split {
+        /// Name: part of the salt.
+        name: Name,
+        /// Arms with their shares in percent, in order.
+        arms: Vec<SplitArm>,
+    },
+    /// Sets profile attributes.
+    Update(Vec<(Name, Condition)>),
+    /// Emits an event.
+    Emit {
+        /// Event name.
+        event: Name,
+        /// Properties.
+        properties: Vec<(Name, Condition)>,
+    },
+    /// At most so often per key.
+    Throttle {
+        /// Passes allowed.
+        at_most: u32,
+        /// Per this rolling window.
+        per: DurationMs,
+        /// Key; `None`: the person and step.
+        key: Option<Condition>,
+        /// Whether those over the limit wait (else they exit).
+        wait: bool,
+    },
+    /// The goal is reached by getting here.
+    Goal,
+    /// Ends the run.
+    Exit(Name),
+}
+
+/// An arm of a branch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arm {
+    /// `None`: else.
+    pub when: Option<Condition>,
+    /// First step of the arm.
+    pub first: Option<StepIndex>,
+}
+
+/// An arm of a split.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SplitArm {
+    /// Name.
+    pub arm: Name,
+    /// Share in percent.
+    pub percent: f64,
+    /// First step of the arm.
+    pub first: Option<StepIndex>,
+}
+
+/// A message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Send {
+    /// Template.
+    pub template: Name,
+    /// Channels in order of the step's own preference.
+    pub channels: Vec<Name>,
+    /// Purpose and topic: the journey's, unless the step has its own.
+    pub purpose: Name,
+    /// Topic.
+    pub topic: Option<Name>,
+    /// Not to be sent at or after this long from when the candidate arose.
+    pub expires: Option<DurationMs>,
+    /// Goes before the cap's.
+    pub at_cap: Option<AtCap>,
+    /// Re-checked at every evaluation.
+    pub only_if: Option<Condition>,
+    /// Labels for caps.
+    pub tags: Vec<Name>,
+    /// Priority: the journey's, unless the step has its own.
+    pub priority: i32,
+    /// Value for arbitration.
+    pub value: Option<Condition>,
+    /// Extra variables for the template.
+    pub variables: Vec<(Name, Condition)>,
+}
+
+/// What happens to a message at a full cap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtCap {
+    /// It is refused.
+    Drop,
+    /// It waits until all full caps allow.
+    Defer,
+    /// The next channel is tried.
+    Fallback,
+    /// It goes into the next allowed message.
+    Digest,
+}
+
+/// Waiting for time.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wait {
+    /// Elapsed.
+    Elapsed {
+        /// How long.
+        duration: DurationMs,
+        /// Events (of the same key) that begin the wait anew.
+        restart_on: Vec<Name>,
+    },
+    /// Until the next such local time, strictly after now.
+    Until {
+        /// Minutes after local midnight.
+        minute: u16,
+        /// Days of the week on which it may end, Monday = 0; empty: any.
+        weekdays: Vec<u8>,
+    },
+    /// Until a date in the person's data.
+    UntilDate {
+        /// The date.
+        date: Condition,
+        /// Minutes after local midnight.
+        minute: u16,
+        /// Days before (negative) or after.
+        offset_days: i32,
+        /// Every year: the next such day.
+        yearly: bool,
+    },
+}
+
+/// Waiting for an event or a condition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WaitFor {
+    /// What ends it.
+    pub what: WaitWhat,
+    /// How long at most; `None`: as long as the run lives.
+    pub timeout: Option<DurationMs>,
+    /// First step when it happened; `None`: go to `next`.
+    pub then: Option<StepIndex>,
+    /// First step when it did not; `None`: go to `next`.
+    pub otherwise: Option<StepIndex>,
+}
+
+/// What a `wait_for` waits for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WaitWhat {
+    /// An event (of the same key, when the event has the field that the key reads).
+    Event(EventRule),
+    /// A condition, looked at on every record and update of the person.
+    Condition(Condition),
+}
+
+impl Journey {
+    /// The step at `index`.
+    pub fn step(&self, index: StepIndex) -> &Step {
+        &self.steps[usize::from(index.0)]
+    }
+    /// The place of the step whose id is `id`.
+    pub fn find(&self, id: &str) -> Option<StepIndex> {
+        let place = self.steps.iter().position(|step| &*step.id == id)?;
+        u16::try_from(place).ok().map(StepIndex)
+    }
+}

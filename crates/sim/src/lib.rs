@@ -1,0 +1,1 @@
+//! seeded whole-system simulator.

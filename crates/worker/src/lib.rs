@@ -1,0 +1,1 @@
+//! the owner of a partition: read, step, publish, checkpoint.
