@@ -284,7 +284,8 @@ mod tests {
     #[test]
     fn only_web_urls_are_minted() {
         let signer = Signer::new(&[NEW]).unwrap();
-        let bad = ["javascript:alert(1)", "//evil.example", "https://", "https:///x", "http://a\nb"];
+        let bad =
+            ["javascript:alert(1)", "//evil.example", "https://", "https:///x", "http://a\nb"];
         for url in bad {
             let token = Token { url: Some(url.into()), ..token(TokenKind::Click) };
             assert_eq!(signer.mint(&token), Err(TokenError::BadUrl), "{url}");
