@@ -113,7 +113,9 @@ mod tests {
         ] {
             assert_eq!(parse(text), Some(DurationMs(ms)), "{text}");
         }
-        for text in ["", "h", "1", "1x", "12h1d", "1h1h", "-1h", "1 h", "99999999999999y", "40000d", "١d"] {
+        for text in
+            ["", "h", "1", "1x", "12h1d", "1h1h", "-1h", "1 h", "99999999999999y", "40000d", "١d"]
+        {
             assert_eq!(parse(text), None, "{text}");
         }
         assert_eq!(parse_signed("-7d"), Some(DurationMs::days(-7)));

@@ -59,7 +59,11 @@ impl<'a> Env<'a> {
             },
             Expr::Binary(operator, left, right) => self.binary(*operator, left, right),
             Expr::Choose(condition, yes, no) => {
-                if self.truth(condition)? { self.eval(yes) } else { self.eval(no) }
+                if self.truth(condition)? {
+                    self.eval(yes)
+                } else {
+                    self.eval(no)
+                }
             }
             Expr::History(call) => self.history(call),
             Expr::InSegment(name) => bool(self.scope.in_segment(name)?),
@@ -249,9 +253,9 @@ pub(crate) fn equal(left: &Value, right: &Value) -> bool {
         }
         (Value::Map(entries), Value::Map(others)) => {
             entries.len() == others.len()
-                && entries.iter().all(|(key, value)| {
-                    right.get(key).is_some_and(|other| equal(value, other))
-                })
+                && entries
+                    .iter()
+                    .all(|(key, value)| right.get(key).is_some_and(|other| equal(value, other)))
         }
         _ => left == right,
     }
@@ -290,7 +294,8 @@ fn arithmetic(operator: Binary, left: &Value, right: &Value) -> Result<Value, Mi
             within(left.len() + right.len())?;
             Ok(Value::List(left.iter().chain(right).cloned().collect()))
         }
-        (Add, Value::Instant(at), Value::Number(ms)) | (Add, Value::Number(ms), Value::Instant(at)) => {
+        (Add, Value::Instant(at), Value::Number(ms))
+        | (Add, Value::Number(ms), Value::Instant(at)) => {
             Ok(Value::Instant(at.plus(milliseconds(*ms))))
         }
         (Subtract, Value::Instant(at), Value::Number(ms)) => {
@@ -323,7 +328,11 @@ fn member<'a>(of: Cow<'a, Value>, index: &Value) -> Answer<'a> {
         }
         (Cow::Owned(Value::List(mut items)), Value::Number(number)) => {
             let place = place(*number)?;
-            if place < items.len() { Ok(Cow::Owned(items.swap_remove(place))) } else { Err(Missing) }
+            if place < items.len() {
+                Ok(Cow::Owned(items.swap_remove(place)))
+            } else {
+                Err(Missing)
+            }
         }
         (of, Value::Text(key)) => Ok(Cow::Owned(of.get(key).ok_or(Missing)?.clone())),
         _ => Err(Missing),

@@ -158,8 +158,7 @@ pub(crate) fn nearest<'k>(
         .into_iter()
         .filter(|name| name.len() <= 200)
         .map(|name| {
-            let distance =
-                strsim::osa_distance(&written.to_lowercase(), &name.to_lowercase());
+            let distance = strsim::osa_distance(&written.to_lowercase(), &name.to_lowercase());
             (distance, name)
         })
         .filter(|(distance, name)| *distance <= (length.max(name.chars().count()) / 3).max(1))

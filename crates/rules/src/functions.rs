@@ -42,8 +42,7 @@ pub(crate) struct Function {
 
 const TEXT: &[Type] = &[Type::Text, Type::Date, Type::TimestampText];
 const WHEN: &[Type] = &[Type::Instant, Type::Date, Type::TimestampText, Type::Text];
-const SIZED: &[Type] =
-    &[Type::Text, Type::Date, Type::TimestampText, Type::List, Type::Map];
+const SIZED: &[Type] = &[Type::Text, Type::Date, Type::TimestampText, Type::List, Type::Map];
 const SCALAR: &[Type] = &[
     Type::Text,
     Type::Date,

@@ -207,7 +207,8 @@ pub(crate) fn wrong(source: &Source<'_>, node: &Node, should: &str) {
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked here")]
 fn whole(number: f64) -> Option<u32> {
-    (number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number)).then_some(number as u32)
+    (number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number))
+        .then_some(number as u32)
 }
 
 /// A short text: a name, or anything else in one scalar.

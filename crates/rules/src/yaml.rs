@@ -121,7 +121,8 @@ impl Node {
 /// An empty file is an empty mapping.
 pub(crate) fn read(text: &str, source: &Source<'_>) -> Option<Node> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut builder = Builder { source, open: Vec::new(), anchors: BTreeMap::new(), nodes: 0, root: None };
+    let mut builder =
+        Builder { source, open: Vec::new(), anchors: BTreeMap::new(), nodes: 0, root: None };
     let mut parser = Parser::new_from_str(text);
     let mut documents = 0;
     while let Some(event) = parser.next_event() {
@@ -155,8 +156,9 @@ pub(crate) fn read(text: &str, source: &Source<'_>) -> Option<Node> {
             event => builder.event(event, span)?,
         }
     }
-    Some(builder.root.unwrap_or(Node { place: Place::START, kind: Kind::Mapping(Vec::new()) }))
-        .map(|root| if root.is_null() { Node { kind: Kind::Mapping(Vec::new()), ..root } } else { root })
+    Some(builder.root.unwrap_or(Node { place: Place::START, kind: Kind::Mapping(Vec::new()) })).map(
+        |root| if root.is_null() { Node { kind: Kind::Mapping(Vec::new()), ..root } } else { root },
+    )
 }
 
 fn place_of(marker: saphyr_parser::Marker) -> Place {
@@ -184,19 +186,24 @@ impl Builder<'_> {
         let place = place_of(span.start);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let forced = tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
+                let forced =
+                    tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
                 let one_line = span.start.line() == span.end.line();
                 let style = match style {
                     ScalarStyle::Plain if !forced && one_line => Style::Plain,
                     ScalarStyle::Plain if !forced => Style::Block,
-                    ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted if one_line => Style::Quoted,
+                    ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted if one_line => {
+                        Style::Quoted
+                    }
                     ScalarStyle::Plain => Style::Quoted,
                     _ => Style::Block,
                 };
                 let node = Node { place, kind: Kind::Scalar(text.into_owned(), style) };
                 self.done(node, anchor, 1)
             }
-            Event::SequenceStart(anchor, _) => self.begin(place, Kind::Sequence(Vec::new()), anchor),
+            Event::SequenceStart(anchor, _) => {
+                self.begin(place, Kind::Sequence(Vec::new()), anchor)
+            }
             Event::MappingStart(anchor, _) => self.begin(place, Kind::Mapping(Vec::new()), anchor),
             Event::SequenceEnd | Event::MappingEnd => {
                 let open = self.open.pop()?;
@@ -269,13 +276,18 @@ impl Builder<'_> {
                 None => open.key = Some(node),
                 Some(key) => {
                     let text = key.text().map(str::to_owned);
-                    if let Some((first, _)) = entries.iter().find(|(other, _)| {
-                        text.is_some() && other.text() == text.as_deref()
-                    }) {
+                    if let Some((first, _)) = entries
+                        .iter()
+                        .find(|(other, _)| text.is_some() && other.text() == text.as_deref())
+                    {
                         self.source.error(
                             "duplicate-key",
                             key.place,
-                            format!("key {} is given twice (first in line {})", key.describe(), first.place.line),
+                            format!(
+                                "key {} is given twice (first in line {})",
+                                key.describe(),
+                                first.place.line
+                            ),
                             "keep one of the two",
                         );
                     } else {
