@@ -20,7 +20,9 @@ pub fn read_workspace(dir: &Path) -> Result<Files> {
         );
     }
     let mut files = BTreeMap::new();
-    for name in ["sojourn.yaml", "tracking-plan.yaml", "policy.yaml", "segments.yaml", "catalog.csv"] {
+    for name in
+        ["sojourn.yaml", "tracking-plan.yaml", "policy.yaml", "segments.yaml", "catalog.csv"]
+    {
         if dir.join(name).is_file() {
             read_file(dir, name, &mut files)?;
         }
@@ -43,7 +45,9 @@ fn read_folder(
         return Ok(());
     }
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(&path).with_context(|| format!("cannot list {}", path.display()))? {
+    for entry in
+        std::fs::read_dir(&path).with_context(|| format!("cannot list {}", path.display()))?
+    {
         let entry = entry.with_context(|| format!("cannot list {}", path.display()))?;
         if let Some(name) = entry.file_name().to_str() {
             names.push(name.to_owned());
@@ -63,16 +67,22 @@ fn read_folder(
 
 fn read_file(dir: &Path, relative: &str, files: &mut BTreeMap<String, String>) -> Result<()> {
     let path = dir.join(relative);
-    let bytes = std::fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?.len();
+    let bytes =
+        std::fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?.len();
     if bytes > FILE_BYTES_MAX {
         bail!("{relative} has {bytes} bytes; a workspace file has at most {FILE_BYTES_MAX}");
     }
     if files.len() >= FILES_MAX {
         bail!("the workspace has more than {FILES_MAX} files");
     }
-    let content = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let content = String::from_utf8(content)
-        .map_err(|error| anyhow::anyhow!("{relative} is not UTF-8 at byte {}: save it as UTF-8", error.utf8_error().valid_up_to()))?;
+    let content =
+        std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let content = String::from_utf8(content).map_err(|error| {
+        anyhow::anyhow!(
+            "{relative} is not UTF-8 at byte {}: save it as UTF-8",
+            error.utf8_error().valid_up_to()
+        )
+    })?;
     files.insert(relative.to_owned(), content);
     Ok(())
 }
