@@ -1,1 +1,20 @@
-//! log, state, identity graph, gate and channel contracts with their suites.
+//! The ports: what the house needs of a log, a state store, an identity graph, a gate, a clock.
+//!
+//! A port is a contract plus a suite: the doc comments say order, durability, atomicity and what an
+//! error means, and [`contract`] runs the same cases against every implementation.
+//!
+//! **Invariant:** synchronous, no runtime, no library of an implementation. Owners of partitions
+//! call ports from their own threads, per batch.
+
+mod clock;
+pub mod contract;
+mod gate;
+mod graph;
+pub mod log;
+pub mod state;
+
+pub use clock::Clock;
+pub use gate::{Gate, GateMark, GateQuery, GateVerdict, Permit};
+pub use graph::{GraphCommit, GraphError, GraphWrite, IdentityGraph, NodeKey};
+pub use log::{Append, Bounds, Done, Entry, Log, LogError, ReadLimit, Topic};
+pub use state::{Checkpoint, Claim, Space, StateError, StateStore, Write};

@@ -1,0 +1,204 @@
+//! The log port: topics of partitions of records.
+
+use bytes::Bytes;
+use sojourn_model::Timestamp;
+
+/// A topic. Who writes and reads it stands in `crates/README.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "named as in architecture.md")]
+pub enum Topic {
+    Touchpoints,
+    Profiles,
+    Actions,
+    Decisions,
+    Dispatch,
+    Definitions,
+    DeadLetters,
+}
+
+impl Topic {
+    /// Every topic; the place in this list is its stable ordinal on disk.
+    pub const ALL: [Self; 7] = [
+        Self::Touchpoints,
+        Self::Profiles,
+        Self::Actions,
+        Self::Decisions,
+        Self::Dispatch,
+        Self::Definitions,
+        Self::DeadLetters,
+    ];
+
+    /// Name in messages and on disk.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Touchpoints => "touchpoints",
+            Self::Profiles => "profiles",
+            Self::Actions => "actions",
+            Self::Decisions => "decisions",
+            Self::Dispatch => "dispatch",
+            Self::Definitions => "definitions",
+            Self::DeadLetters => "dead-letters",
+        }
+    }
+}
+
+/// Records to append to one partition, in order.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// Topic.
+    pub topic: Topic,
+    /// Partition, below [`Log::partitions`].
+    pub partition: u16,
+    /// Values, in order. Not empty.
+    pub values: Vec<Bytes>,
+}
+
+/// A record as read.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Offset in its partition: 0, 1, 2, … without holes.
+    pub offset: u64,
+    /// When the log took it: never smaller than that of the record before it in the partition.
+    pub log_time: Timestamp,
+    /// The value; shares memory with its neighbours.
+    pub value: Bytes,
+}
+
+/// How much one read returns at most. At least one record is returned when there is one.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadLimit {
+    /// Records.
+    pub records: usize,
+    /// Bytes of values.
+    pub bytes: usize,
+    /// Only records that are durable: for readers whose effects leave the house.
+    pub durable_only: bool,
+}
+
+/// What a partition holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The oldest offset kept.
+    pub first: u64,
+    /// The offset that the next record will get.
+    pub next: u64,
+    /// Every record below this offset is durable.
+    pub durable: u64,
+}
+
+/// Called once, when the appended records are durable (with the first offset of each `Append`) or
+/// when that has failed. Runs on a thread of the log: it must not block.
+pub type Done = Box<dyn FnOnce(Result<Vec<u64>, LogError>) + Send>;
+
+/// What can go wrong.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum LogError {
+    /// The device is nearly full: nothing was appended; try later (HTTP 429).
+    #[error(
+        "the disk is nearly full ({free_bytes} bytes free): make room or shorten storage.retention"
+    )]
+    Full {
+        /// Bytes left.
+        free_bytes: u64,
+    },
+    /// The write or fsync failed; nobody knows what is on disk. The log takes nothing more until it
+    /// is opened anew, which repairs its tail.
+    #[error("the log has stopped after a failed write: {reason}; restart to repair its tail")]
+    Stopped {
+        /// What the system said.
+        reason: String,
+    },
+    /// Nobody knows whether the records were appended (distributed logs, the simulator).
+    #[error("outcome of the append is unknown: {reason}")]
+    Unknown {
+        /// What is known.
+        reason: String,
+    },
+    /// The wanted offset is no longer, or not yet, in the partition.
+    #[error("offset {wanted} of {topic}/{partition} is outside {first}..{next}")]
+    OutOfRange {
+        /// Topic.
+        topic: &'static str,
+        /// Partition.
+        partition: u16,
+        /// Wanted.
+        wanted: u64,
+        /// Oldest.
+        first: u64,
+        /// Next.
+        next: u64,
+    },
+    /// A record on disk does not match its checksum, and it is not the torn tail.
+    #[error(
+        "record damaged at {place}: {reason}; restore from a snapshot or move the segment away"
+    )]
+    Damaged {
+        /// File and byte.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// More than a named limit.
+    #[error("{what} is over the limit of {limit}")]
+    Limit {
+        /// What.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// A partitioned, append-only log.
+///
+/// - **Order:** a partition's records are read in the order appended; offsets have no holes. The
+///   appends of one call stand in the order given, and all or none of them survive a crash.
+/// - **Visibility:** readers see a record as soon as `append` has returned (or later, never
+///   earlier); with `durable_only`, as soon as it is durable.
+/// - **Prefix (LOG-1):** a crash loses at most a suffix of everything appended by all, over all
+///   topics and partitions: if a record survives, so does every record that was appended before
+///   it. A log that keeps only durable records has this by nature.
+/// - **Time:** `log_time` is the log's stamp, made monotonic per partition.
+/// - **Errors:** after `Stopped` every later append fails the same way. `Unknown` means that the
+///   caller must read the tail before it appends again.
+pub trait Log: Send + Sync {
+    /// How many partitions a topic has; fixed when the log is created.
+    fn partitions(&self, topic: Topic) -> u16;
+
+    /// Appends. Returns when the records have their place in the order (they may not be durable);
+    /// `done` is called when they are durable. Limits: [`crate::log::limits`].
+    fn append(&self, appends: Vec<Append>, done: Option<Done>) -> Result<(), LogError>;
+
+    /// Returns when everything appended before this call is durable.
+    fn sync(&self) -> Result<(), LogError>;
+
+    /// Reads records from `offset` on, appending them to `out`. `offset == next` is an empty read.
+    fn read(
+        &self,
+        topic: Topic,
+        partition: u16,
+        offset: u64,
+        limit: ReadLimit,
+        out: &mut Vec<Entry>,
+    ) -> Result<(), LogError>;
+
+    /// What a partition holds now.
+    fn bounds(&self, topic: Topic, partition: u16) -> Result<Bounds, LogError>;
+
+    /// Returns when any of the partitions may have something at or above its offset (as
+    /// `durable_only` says), or after `timeout` of wall time. May return early without reason.
+    fn wait(&self, at: &[(Topic, u16, u64)], durable_only: bool, timeout: std::time::Duration);
+
+    /// Allows the log to delete records below these offsets that are older than its retention.
+    /// A topic's partition that was never named here keeps everything.
+    fn trim(&self, below: &[(Topic, u16, u64)]) -> Result<(), LogError>;
+}
+
+/// Limits of every log (LIM-1).
+pub mod limits {
+    /// Bytes of one record's value.
+    pub const RECORD_BYTES_MAX: usize = 4 << 20;
+    /// Bytes of values in one `append` call.
+    pub const APPEND_BYTES_MAX: usize = 32 << 20;
+    /// Records in one `append` call.
+    pub const APPEND_RECORDS_MAX: usize = 65_536;
+}

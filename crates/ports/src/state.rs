@@ -1,0 +1,124 @@
+//! The state port: per owner, a small ordered key-value space written only by atomic checkpoints.
+
+use bytes::Bytes;
+
+/// What a key is about; each space is ordered by key. The ordinal is stable on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Space {
+    /// Profile id (8 bytes, big-endian) → the engine's profile blob.
+    Profile = 0,
+    /// Profile id → its earliest timer (the engine's wake entry).
+    Wake = 1,
+    /// Small things of the owner: its partition state, high-water marks, settings. By name.
+    Meta = 2,
+    /// Undo information of merges, by profile and merge.
+    Merge = 3,
+    /// Identity graph nodes (see [`crate::IdentityGraph`]).
+    Graph = 4,
+    /// Message ids seen, by time bucket.
+    Seen = 5,
+    /// Stored content by hash: definitions.
+    Content = 6,
+    /// Index for look-ups: decisions and touchpoints of a profile → log position.
+    Index = 7,
+}
+
+/// One write of a checkpoint.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// Space.
+    pub space: Space,
+    /// Key; at most 256 bytes.
+    pub key: Bytes,
+    /// `None` deletes.
+    pub value: Option<Bytes>,
+}
+
+/// What `claim` found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The owner's new epoch: greater than any before it.
+    pub epoch: u64,
+    /// Offset of the next record to apply; `None`: nothing was ever checkpointed.
+    pub position: Option<u64>,
+}
+
+/// An atomic step from one position to a later one.
+#[derive(Debug, Default)]
+pub struct Checkpoint {
+    /// Offset of the next record to apply.
+    pub position: u64,
+    /// Writes; a key occurs once.
+    pub writes: Vec<Write>,
+}
+
+/// What can go wrong.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum StateError {
+    /// Another owner has claimed: drop everything in memory.
+    #[error("epoch {mine} of owner {owner} is over: {current} has claimed it")]
+    Fenced {
+        /// The owner.
+        owner: String,
+        /// Ours.
+        mine: u64,
+        /// Theirs.
+        current: u64,
+    },
+    /// Nobody knows whether the checkpoint was written: claim anew and read the position.
+    #[error("outcome of the checkpoint is unknown: {0}")]
+    Unknown(String),
+    /// The store does not answer or is broken.
+    #[error("the state store failed: {0}")]
+    Failed(String),
+}
+
+/// A state store for many owners. An owner is a name such as `engine/3` or `identity/0`.
+///
+/// - **Fencing:** `claim` raises the owner's epoch; a checkpoint of an older epoch fails `Fenced`
+///   and writes nothing.
+/// - **Atomicity (LOG-2):** a checkpoint's writes and its position are stored together or not at
+///   all, also when the process dies in the middle.
+/// - **Durability:** when `checkpoint` returns `Ok` it survives a crash. A store may still come
+///   back older (a restored snapshot, a stale replica): position and values are then older
+///   *together*.
+/// - **Reads** see the last checkpoint that returned, whole.
+pub trait StateStore: Send + Sync {
+    /// Takes the owner over.
+    fn claim(&self, owner: &str) -> Result<Claim, StateError>;
+
+    /// Values of `keys` in order.
+    fn get(
+        &self,
+        owner: &str,
+        space: Space,
+        keys: &[Bytes],
+    ) -> Result<Vec<Option<Bytes>>, StateError>;
+
+    /// Visits keys from `from` (inclusive) to `to` (exclusive; `None`: to the end) in order until
+    /// `visit` returns false.
+    fn scan(
+        &self,
+        owner: &str,
+        space: Space,
+        from: &[u8],
+        to: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StateError>;
+
+    /// Writes a checkpoint of `epoch`.
+    fn checkpoint(&self, owner: &str, epoch: u64, checkpoint: Checkpoint)
+    -> Result<(), StateError>;
+
+    /// Every owner that ever checkpointed, with its position: for `doctor` and `snapshot`.
+    fn owners(&self) -> Result<Vec<(String, u64)>, StateError>;
+}
+
+/// Limits of every store (LIM-1).
+pub mod limits {
+    /// Bytes of a key.
+    pub const KEY_BYTES_MAX: usize = 256;
+    /// Bytes of a value.
+    pub const VALUE_BYTES_MAX: usize = 16 << 20;
+}

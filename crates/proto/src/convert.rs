@@ -1,0 +1,1 @@
+//! Conversions between log records and the model.
