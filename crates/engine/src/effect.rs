@@ -6,8 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 use sojourn_model::{
-    Action, ActionId, Command, Decision, Identifier, MergeId, Name, Note, ProfileId, Reason, Record,
-    Timestamp, Touchpoint,
+    Action, ActionId, Command, Decision, Identifier, MergeId, Name, Note, ProfileId, Reason,
+    Record, Timestamp, Touchpoint,
 };
 
 /// One effect.
