@@ -1,1 +1,3 @@
 //! one folder per channel adapter.
+
+pub mod token;

@@ -5,6 +5,7 @@
 
 use crate::definitions::Path;
 use sojourn_model::{DurationMs, Name, Timestamp, Value};
+use std::sync::Arc;
 
 /// A field that was read and is not there, or a type error that only the data could show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +117,8 @@ pub enum Expr {
     /// `size`, `startsWith`, `endsWith`, `contains`, `matches`, `lowerAscii`, `timestamp`,
     /// `duration`, `int`, `double`, `string`, …; the receiver, if any, comes first.
     Call(Name, Vec<Expr>),
+    /// `e.matches('…')`: the pattern is a literal and is compiled at publish.
+    Matches(Box<Expr>, Pattern),
     Comprehension {
         kind: Macro,
         variable: Name,
@@ -124,9 +127,38 @@ pub enum Expr {
     },
 }
 
+/// A regular expression, compiled once. Two are equal when their texts are.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    /// As written.
+    pub text: Name,
+    /// Compiled: linear time in the text, bounded in size ([`crate::limits::PATTERN_BYTES_MAX`]).
+    pub regex: Arc<regex::Regex>,
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Pattern {
+    /// Compiles `text`; the error names what is wrong with it.
+    pub fn compile(text: &str) -> Result<Self, String> {
+        let regex = regex::RegexBuilder::new(text)
+            .size_limit(crate::limits::PATTERN_BYTES_MAX)
+            .dfa_size_limit(crate::limits::PATTERN_BYTES_MAX)
+            .nest_limit(crate::limits::PATTERN_DEPTH_MAX)
+            .build()
+            .map_err(|error| error.to_string().lines().last().unwrap_or_default().to_owned())?;
+        Ok(Self { text: text.into(), regex: Arc::new(regex) })
+    }
+}
+
 /// What an expression can see. The engine implements it over event, profile and run.
 pub trait Scope {
-    /// The value at `path` below `root`, or `Missing`. A `null` in JSON is `Value::Null`.
+    /// The value at `path` below `root`, or `Missing`. A `null` in JSON is `Value::Null`. An empty
+    /// path means all that is below the root. [`Root::Local`] is never asked for.
     fn read(&self, root: Root, path: &Path) -> Result<Value, Missing>;
     /// A history function; `filter` holds the evaluated right sides of `call.filter`, in order.
     fn history(&self, call: &HistoryCall, filter: &[Value]) -> Result<Value, Missing>;
@@ -134,10 +166,4 @@ pub trait Scope {
     fn in_segment(&self, segment: &str) -> Result<bool, Missing>;
     /// `now`: log time.
     fn now(&self) -> Timestamp;
-}
-
-/// Evaluates `expr`. Bounded: the tree has a limited size and lists a limited length.
-pub fn eval(expr: &Expr, scope: &dyn Scope) -> Result<Value, Missing> {
-    let _ = (expr, scope);
-    Err(Missing)
 }

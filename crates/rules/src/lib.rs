@@ -3,13 +3,21 @@
 //! **Invariant:** no engine state, no clock, no I/O but what [`Files`] was given.
 
 mod definitions;
+pub mod duration;
+mod eval;
+pub mod explain;
 mod expr;
 mod files;
 mod finding;
+mod functions;
+pub mod limits;
+mod reader;
+pub mod yaml;
 
 pub use definitions::*;
+pub use eval::{eval, holds};
 pub use expr::{
-    Binary, Expr, HistoryCall, HistoryFunction, Macro, Missing, Root, Scope, Unary, eval,
+    Binary, Expr, HistoryCall, HistoryFunction, Macro, Missing, Pattern, Root, Scope, Unary,
 };
 pub use files::Files;
 pub use finding::{Finding, Severity};

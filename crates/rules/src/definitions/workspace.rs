@@ -20,6 +20,9 @@ pub struct Workspace {
     pub channels: BTreeMap<Name, Channel>,
     /// Storage.
     pub storage: Storage,
+    /// Other settings, as written, with the line: `public_url` (base of links in messages) and
+    /// `listen.gateway`, `listen.console`, … (addresses).
+    pub settings: BTreeMap<Name, (Name, u32)>,
 }
 
 /// Who sends.

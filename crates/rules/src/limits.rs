@@ -1,0 +1,48 @@
+//! Limits of definitions (LIM-1). Reaching one is a finding, never a silent cut.
+
+/// Bytes of one file of a workspace, other than the catalogue.
+pub const FILE_BYTES_MAX: usize = 1 << 20;
+/// Files of a workspace.
+pub const FILES_MAX: usize = 10_000;
+/// Nodes of one YAML document, aliases expanded.
+pub const YAML_NODES_MAX: usize = 200_000;
+/// Depth of one YAML document.
+pub const YAML_DEPTH_MAX: usize = 128;
+/// Findings reported per compile; the rest is counted.
+pub const FINDINGS_MAX: usize = 1_000;
+
+/// Journeys of a workspace.
+pub const JOURNEYS_MAX: usize = 1_000;
+/// Steps of a journey.
+pub const JOURNEY_STEPS_MAX: usize = 1_000;
+/// Depth of a journey's tree.
+pub const JOURNEY_DEPTH_MAX: usize = 32;
+/// Segments of a workspace.
+pub const SEGMENTS_MAX: usize = 10_000;
+/// Templates of a workspace.
+pub const TEMPLATES_MAX: usize = 10_000;
+/// Caps of a policy.
+pub const CAPS_MAX: usize = 256;
+/// Characters of a name (journey, step, template, event, …).
+pub const NAME_CHARS_MAX: usize = 200;
+
+/// Bytes of one expression.
+pub const EXPRESSION_BYTES_MAX: usize = 8_192;
+/// Nodes of one expression.
+pub const EXPRESSION_NODES_MAX: usize = 1_000;
+/// Depth of one expression.
+pub const EXPRESSION_DEPTH_MAX: usize = 64;
+/// Brackets open at once in one expression: what the grammar is given to recurse into.
+pub const EXPRESSION_BRACKETS_MAX: usize = 24;
+/// Bytes of a compiled `matches` pattern.
+pub const PATTERN_BYTES_MAX: usize = 1 << 18;
+/// Nesting of a `matches` pattern.
+pub const PATTERN_DEPTH_MAX: u32 = 32;
+
+/// Nodes that one evaluation may visit; beyond it the value is missing.
+pub const EVAL_STEPS_MAX: u32 = 100_000;
+/// Items of a list, bytes of a text, that an evaluation may make.
+pub const EVAL_LENGTH_MAX: usize = 10_000;
+
+/// The longest duration a definition may name, in days.
+pub const DURATION_DAYS_MAX: i64 = 36_500;
