@@ -45,6 +45,8 @@ pub fn action_record(origin: Origin, action: &Action) -> Bytes {
         approved_at_ms: action.approved_at.0,
         cause: action.cause.to_string(),
         at_least_once: action.class == MessageClass::AtLeastOnce,
+        priority: action.priority,
+        identifiers: action.identifiers.iter().map(ToString::to_string).collect(),
     };
     record(origin, log::action_record::Kind::Action(wire))
 }
@@ -106,5 +108,7 @@ fn action_from_wire(wire: &log::Action) -> Result<Action, WireError> {
         } else {
             MessageClass::AtMostOnce
         },
+        priority: wire.priority,
+        identifiers: wire.identifiers.iter().map(|value| value.as_str().into()).collect(),
     })
 }

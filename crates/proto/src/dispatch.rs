@@ -28,7 +28,7 @@ pub enum DispatchKind {
         /// Channel it goes to.
         channel: Name,
     },
-    /// What came of the action; the last record about it.
+    /// What came of an attempt or, when the result is final, of the action.
     Outcome {
         /// Result.
         result: DispatchResult,
@@ -50,6 +50,10 @@ pub enum DispatchResult {
     Unknown,
     /// The gate refused it before any call.
     Refused,
+    /// One attempt was not taken; it may be tried again. Not final.
+    Retry,
+    /// Nobody knows of one attempt; it is asked or tried again under the same id. Not final.
+    Unsure,
 }
 
 impl DispatchResult {
@@ -60,6 +64,8 @@ impl DispatchResult {
             Self::Failed => "failed",
             Self::Unknown => "unknown",
             Self::Refused => "refused",
+            Self::Retry => "retry",
+            Self::Unsure => "unsure",
         }
     }
 }
@@ -104,6 +110,8 @@ pub fn decode_dispatch_record(bytes: &[u8]) -> Result<DispatchRecord, WireError>
                 "failed" => DispatchResult::Failed,
                 "unknown" => DispatchResult::Unknown,
                 "refused" => DispatchResult::Refused,
+                "retry" => DispatchResult::Retry,
+                "unsure" => DispatchResult::Unsure,
                 _ => return Err(WireError::new("outcome.outcome", "not a known outcome")),
             },
             detail: outcome.detail.into(),

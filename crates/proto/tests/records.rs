@@ -276,6 +276,8 @@ fn action() -> Action {
         approved_at: Timestamp(5),
         cause: "m-1".into(),
         class: MessageClass::AtLeastOnce,
+        priority: -3,
+        identifiers: vec!["a@b.example".into(), "u1".into()],
     }
 }
 
@@ -293,6 +295,8 @@ fn actions_and_dispatches_read_back() {
         DispatchResult::Failed,
         DispatchResult::Unknown,
         DispatchResult::Refused,
+        DispatchResult::Retry,
+        DispatchResult::Unsure,
     ]
     .map(|result| DispatchKind::Outcome {
         result,
