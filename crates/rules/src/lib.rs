@@ -6,6 +6,7 @@ mod cel;
 mod definitions;
 pub mod duration;
 mod eval;
+pub mod explain;
 mod expr;
 mod files;
 mod finding;
