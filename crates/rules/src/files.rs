@@ -18,10 +18,15 @@ impl Files {
             return false;
         }
         let ends = |name: &str, endings: &[&str]| {
-            endings.iter().any(|ending| name.strip_suffix(ending).is_some_and(|stem| !stem.is_empty()))
+            endings
+                .iter()
+                .any(|ending| name.strip_suffix(ending).is_some_and(|stem| !stem.is_empty()))
         };
         match parts.as_slice() {
-            ["sojourn.yaml" | "tracking-plan.yaml" | "policy.yaml" | "segments.yaml" | "catalog.csv"] => true,
+            [
+                "sojourn.yaml" | "tracking-plan.yaml" | "policy.yaml" | "segments.yaml"
+                | "catalog.csv",
+            ] => true,
             ["journeys", name] => ends(name, &[".yaml"]),
             ["templates", _, name] => ends(name, &[".yaml", ".html", ".txt", ".mjml"]),
             _ => false,

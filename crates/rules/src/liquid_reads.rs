@@ -16,8 +16,8 @@ const TAGS_MAX: usize = 5_000;
 const GIVEN: &[&str] = &["links", "company", "items", "recommendations", "forloop", "tablerowloop"];
 /// Words of the grammar.
 const WORDS: &[&str] = &[
-    "true", "false", "nil", "null", "empty", "blank", "and", "or", "contains", "in", "by", "reversed",
-    "limit", "offset", "cols", "with", "as", "for",
+    "true", "false", "nil", "null", "empty", "blank", "and", "or", "contains", "in", "by",
+    "reversed", "limit", "offset", "cols", "with", "as", "for",
 ];
 
 /// Paths read, each with whether it is required somewhere.
@@ -217,7 +217,10 @@ fn paths(text: &str) -> Vec<Vec<Name>> {
     while at < bytes.len() {
         let byte = bytes[at];
         if byte == b'\'' || byte == b'"' {
-            at = bytes[at + 1..].iter().position(|&b| b == byte).map_or(bytes.len(), |end| at + end + 2);
+            at = bytes[at + 1..]
+                .iter()
+                .position(|&b| b == byte)
+                .map_or(bytes.len(), |end| at + end + 2);
         } else if byte.is_ascii_alphabetic() || byte == b'_' {
             let (path, end) = path_at(text, at, &mut found);
             at = end;
@@ -241,7 +244,8 @@ fn paths(text: &str) -> Vec<Vec<Name>> {
 fn path_at(text: &str, start: usize, found: &mut Vec<Vec<Name>>) -> (Vec<Name>, usize) {
     let bytes = text.as_bytes();
     let word = |mut at: usize| {
-        while at < bytes.len() && (bytes[at].is_ascii_alphanumeric() || b"_-".contains(&bytes[at])) {
+        while at < bytes.len() && (bytes[at].is_ascii_alphanumeric() || b"_-".contains(&bytes[at]))
+        {
             at += 1;
         }
         at
@@ -263,7 +267,8 @@ fn path_at(text: &str, start: usize, found: &mut Vec<Vec<Name>>) -> (Vec<Name>, 
             let Some(length) = text[at..].find(']') else { break };
             let inner = text[at + 1..at + length].trim();
             let quoted = inner.len() >= 2
-                && (inner.starts_with('\'') && inner.ends_with('\'') || inner.starts_with('"') && inner.ends_with('"'));
+                && (inner.starts_with('\'') && inner.ends_with('\'')
+                    || inner.starts_with('"') && inner.ends_with('"'));
             if quoted && open {
                 path.push(Name::from(&inner[1..inner.len() - 1]));
             } else {
@@ -345,7 +350,10 @@ mod tests {
 
     #[test]
     fn conditions_guard_what_they_ask_about() {
-        check("{% if profile.x %}{{ profile.x }}{{ profile.y }}{% endif %}", &[("profile.x", false), ("profile.y", true)]);
+        check(
+            "{% if profile.x %}{{ profile.x }}{{ profile.y }}{% endif %}",
+            &[("profile.x", false), ("profile.y", true)],
+        );
         check("{% if profile.x %}a{% endif %}{{ profile.x }}", &[("profile.x", true)]);
         check("{% case profile.t %}{% when 'a' %}b{% endcase %}", &[("profile.t", false)]);
     }

@@ -33,20 +33,20 @@ pub fn resolve(
 ) -> Result<Workspace, Vec<Finding>> {
     let mut workspace = workspace.clone();
     let mut findings = Vec::new();
-    let mut fill = |key: String, value: &mut Name, line: u32| {
-        match filled(value, lookup) {
-            Ok(Some(text)) => *value = text.into(),
-            Ok(None) => {}
-            Err(name) => findings.push(Finding {
-                severity: Severity::Error,
-                rule: "missing-value",
-                file: "sojourn.yaml".to_owned(),
-                line,
-                column: 1,
-                message: format!("`{key}` needs the value of `{name}`, which is not set"),
-                remedy: format!("set {name} in the environment, or {name}_FILE to a file that holds it"),
-            }),
-        }
+    let mut fill = |key: String, value: &mut Name, line: u32| match filled(value, lookup) {
+        Ok(Some(text)) => *value = text.into(),
+        Ok(None) => {}
+        Err(name) => findings.push(Finding {
+            severity: Severity::Error,
+            rule: "missing-value",
+            file: "sojourn.yaml".to_owned(),
+            line,
+            column: 1,
+            message: format!("`{key}` needs the value of `{name}`, which is not set"),
+            remedy: format!(
+                "set {name} in the environment, or {name}_FILE to a file that holds it"
+            ),
+        }),
     };
     for source in &mut workspace.sources {
         for (key, (value, line)) in &mut source.secrets {

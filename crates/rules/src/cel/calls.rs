@@ -1,8 +1,8 @@
 //! Calls: the functions over values, the history functions, `in_segment`.
 
+use super::Events;
 use super::catalog::Known;
 use super::lower::{Lower, Typed, accepts, describe, text_literal};
-use super::Events;
 use crate::duration;
 use crate::expr::{Expr, HistoryCall, HistoryFunction, Pattern};
 use crate::finding::suggest;
@@ -14,7 +14,11 @@ use sojourn_model::{DurationMs, Name, Value};
 const HISTORY: &[(&str, HistoryFunction, &str)] = &[
     ("count", HistoryFunction::Count, "count('Event', '24h', {'property': value})"),
     ("sum", HistoryFunction::Sum, "sum('Event', 'property', '24h', {'property': value})"),
-    ("distinct", HistoryFunction::Distinct, "distinct('Event', 'property', '24h', {'property': value})"),
+    (
+        "distinct",
+        HistoryFunction::Distinct,
+        "distinct('Event', 'property', '24h', {'property': value})",
+    ),
     ("first", HistoryFunction::First, "first('Event', 'property', '24h')"),
     ("last", HistoryFunction::Last, "last('Event', 'property', '24h')"),
 ];
@@ -43,11 +47,13 @@ impl Lower<'_> {
             );
         };
         let form_fits = function.both || function.receiver == call.target.is_some();
-        let arguments: Vec<&IdedExpr> = call.target.as_deref().into_iter().chain(&call.args).collect();
+        let arguments: Vec<&IdedExpr> =
+            call.target.as_deref().into_iter().chain(&call.args).collect();
         let count = arguments.len();
         let most = function.arguments.len();
         if !form_fits || count > most || count + function.optional < most {
-            let usage = if function.receiver { format!("x.{name}(…)") } else { format!("{name}(…)") };
+            let usage =
+                if function.receiver { format!("x.{name}(…)") } else { format!("{name}(…)") };
             return self.refuse(
                 "wrong-arguments",
                 at,
@@ -218,7 +224,11 @@ impl Lower<'_> {
             && !matches!(first.expr, CelExpr::Map(_))
         {
             let Some(duration) = self.window(first) else {
-                return wrong(self, first, "the window must be a duration greater than 0, such as '24h'");
+                return wrong(
+                    self,
+                    first,
+                    "the window must be a duration greater than 0, such as '24h'",
+                );
             };
             window = Some(duration);
             self.windowed = true;

@@ -33,7 +33,8 @@ pub(crate) const RESERVED_EVENTS: &[&str] = &[
 ];
 
 /// Beginnings of reserved events whose properties come from channels and the dispatcher.
-const OPEN_EVENTS: &[&str] = &["Email ", "SMS ", "Push ", "Message ", "Unsubscribed", "Consent Changed"];
+const OPEN_EVENTS: &[&str] =
+    &["Email ", "SMS ", "Push ", "Message ", "Unsubscribed", "Consent Changed"];
 
 /// Attributes with a meaning of their own, which need not be in the plan.
 pub(crate) const RESERVED_ATTRIBUTES: &[(&str, Type)] = &[

@@ -6,7 +6,9 @@ use crate::expr::{Binary, Expr, Macro, Root, Unary};
 use crate::finding::suggest;
 use crate::functions::{self, Type};
 use crate::limits;
-use ::cel::common::ast::{self, CallExpr, ComprehensionExpr, EntryExpr, IdedExpr, LiteralValue, SourceInfo, operators};
+use ::cel::common::ast::{
+    self, CallExpr, ComprehensionExpr, EntryExpr, IdedExpr, LiteralValue, SourceInfo, operators,
+};
 use sojourn_model::{Name, Value};
 
 /// An expression with what is known of its value.
@@ -24,7 +26,11 @@ pub(super) struct Lower<'a> {
 }
 
 impl<'a> Lower<'a> {
-    pub(super) fn new(site: &'a Site<'a>, info: &'a SourceInfo, position: &'a Position<'a>) -> Self {
+    pub(super) fn new(
+        site: &'a Site<'a>,
+        info: &'a SourceInfo,
+        position: &'a Position<'a>,
+    ) -> Self {
         Self { site, info, position, locals: Vec::new(), nodes: 0, depth: 0, windowed: false }
     }
 
@@ -78,8 +84,12 @@ impl<'a> Lower<'a> {
                 }
                 let items: Vec<Option<Typed>> =
                     list.elements.iter().map(|item| self.lower(item)).collect();
-                let items: Vec<Expr> =
-                    items.into_iter().collect::<Option<Vec<_>>>()?.into_iter().map(|(item, _)| item).collect();
+                let items: Vec<Expr> = items
+                    .into_iter()
+                    .collect::<Option<Vec<_>>>()?
+                    .into_iter()
+                    .map(|(item, _)| item)
+                    .collect();
                 Some((fold_list(items), Type::List))
             }
             ast::Expr::Map(_) => {
@@ -201,7 +211,12 @@ impl<'a> Lower<'a> {
                 } else {
                     suggest(other, known, "text needs quotes: 'gold'")
                 };
-                return self.refuse("unknown-variable", at, format!("there is no `{other}`"), remedy);
+                return self.refuse(
+                    "unknown-variable",
+                    at,
+                    format!("there is no `{other}`"),
+                    remedy,
+                );
             }
         };
         Some((Expr::Read(root, names.into()), kind))
@@ -212,7 +227,9 @@ impl<'a> Lower<'a> {
         self.refuse(
             "unknown-property",
             at,
-            format!("the tracking plan has no {what} `{dotted}`, so it cannot be used in a condition"),
+            format!(
+                "the tracking plan has no {what} `{dotted}`, so it cannot be used in a condition"
+            ),
             suggest(
                 &dotted,
                 known.iter().map(|name| &**name),
@@ -244,7 +261,12 @@ impl<'a> Lower<'a> {
             "properties" => match self.site.catalog.property_type(self.site.events, rest) {
                 Known::Type(kind) => (Root::EventProperties, kind),
                 Known::Unknown(known) => {
-                    return self.unknown(at, &format!("property of {}", self.events()), rest, &known);
+                    return self.unknown(
+                        at,
+                        &format!("property of {}", self.events()),
+                        rest,
+                        &known,
+                    );
                 }
             },
             "context" => (Root::EventContext, Type::Any),
@@ -297,7 +319,13 @@ impl<'a> Lower<'a> {
         let kind = match names.first().map(|name| &**name) {
             Some("key") if names.len() == 1 => Type::Any,
             Some("entered_at") if names.len() == 1 => Type::Instant,
-            Some("items") => if names.len() == 1 { Type::List } else { Type::Any },
+            Some("items") => {
+                if names.len() == 1 {
+                    Type::List
+                } else {
+                    Type::Any
+                }
+            }
             Some("events" | "call") if names.len() > 1 => Type::Any,
             _ => {
                 return self.refuse(
@@ -365,7 +393,9 @@ impl<'a> Lower<'a> {
         let ((lowered, kind), (position, by)) = (lowered?, position?);
         let fits = matches!(
             (kind, by),
-            (Type::Any, _) | (Type::List, Type::Number | Type::Any) | (Type::Map, Type::Text | Type::Any)
+            (Type::Any, _)
+                | (Type::List, Type::Number | Type::Any)
+                | (Type::Map, Type::Text | Type::Any)
         );
         if !fits {
             return self.refuse(
@@ -460,7 +490,11 @@ impl<'a> Lower<'a> {
         let variable = Name::from(of.iter_var.as_str());
         self.locals.push(variable.clone());
         let filter = filter.map(|filter| self.truth(filter));
-        let body = if kind == Macro::Map { self.lower(body).map(|(body, _)| body) } else { self.truth(body) };
+        let body = if kind == Macro::Map {
+            self.lower(body).map(|(body, _)| body)
+        } else {
+            self.truth(body)
+        };
         self.locals.pop();
         if let Some(filter) = filter {
             over = Expr::Comprehension {
@@ -470,7 +504,8 @@ impl<'a> Lower<'a> {
                 body: Box::new(filter?),
             };
         }
-        let result = if matches!(kind, Macro::Map | Macro::Filter) { Type::List } else { Type::Bool };
+        let result =
+            if matches!(kind, Macro::Map | Macro::Filter) { Type::List } else { Type::Bool };
         let (over, body) = (Box::new(over), Box::new(body?));
         Some((Expr::Comprehension { kind, variable, over, body }, result))
     }
@@ -513,7 +548,9 @@ fn path_of(mut at: &IdedExpr) -> Option<Vec<&str>> {
                 path.push(select.field.as_str());
                 at = &select.operand;
             }
-            ast::Expr::Call(call) if call.target.is_none() && call.func_name == operators::INDEX => {
+            ast::Expr::Call(call)
+                if call.target.is_none() && call.func_name == operators::INDEX =>
+            {
                 let [of, index] = call.args.as_slice() else { return None };
                 path.push(text_literal(index)?);
                 at = of;
@@ -582,19 +619,34 @@ fn result_of(operator: Binary, left: Type, right: Type) -> Option<(Type, bool)> 
     match operator {
         Binary::And | Binary::Or => Some((Bool, false)),
         Binary::In => matches!(right, List | Map | Any).then_some((Bool, false)),
-        Binary::Equal | Binary::NotEqual | Binary::Less | Binary::LessOrEqual | Binary::Greater
+        Binary::Equal
+        | Binary::NotEqual
+        | Binary::Less
+        | Binary::LessOrEqual
+        | Binary::Greater
         | Binary::GreaterOrEqual => {
             let equality = matches!(operator, Binary::Equal | Binary::NotEqual);
-            let instants = (left == Instant || right == Instant || left == TimestampText && right == TimestampText)
+            let instants = (left == Instant
+                || right == Instant
+                || left == TimestampText && right == TimestampText)
                 && [left, right].iter().all(|&kind| kind == Instant || written(kind));
             let fits = match (left, right) {
                 (Any, other) | (other, Any) => {
-                    equality || matches!(other, Any | Bool) || number(other) || text(other) || other == Instant
+                    equality
+                        || matches!(other, Any | Bool)
+                        || number(other)
+                        || text(other)
+                        || other == Instant
                 }
                 (Null, _) | (_, Null) => equality,
                 (List, List) | (Map, Map) => equality,
                 (Bool, Bool) => true,
-                _ => instants || text(left) && text(right) || number(left) && number(right) || left == right,
+                _ => {
+                    instants
+                        || text(left) && text(right)
+                        || number(left) && number(right)
+                        || left == right
+                }
             };
             fits.then_some((Bool, instants))
         }
@@ -614,7 +666,9 @@ fn result_of(operator: Binary, left: Type, right: Type) -> Option<(Type, bool)> 
             (other, Duration) if written(other) => (Instant, true),
             (Duration, Duration) => (Duration, false),
             (Instant, Instant) => (Duration, false),
-            (a, b) if (written(a) || a == Instant) && (written(b) || b == Instant) => (Duration, true),
+            (a, b) if (written(a) || a == Instant) && (written(b) || b == Instant) => {
+                (Duration, true)
+            }
             _ if number(left) && number(right) => (Number, false),
             _ => return None,
         }),

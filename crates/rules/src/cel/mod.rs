@@ -14,7 +14,7 @@ use crate::finding::Source;
 use crate::functions::Type;
 use crate::limits;
 use crate::reader::wrong;
-use crate::yaml::{Node, Place, Style, Kind};
+use crate::yaml::{Kind, Node, Place, Style};
 
 /// Where an expression stands, which decides what it can see.
 #[derive(Clone, Copy)]
@@ -43,7 +43,12 @@ pub(crate) enum Expect {
 }
 
 /// Compiles the expression in `node`, the value of `key`. Every problem becomes a finding.
-pub(crate) fn compile(site: &Site<'_>, node: &Node, key: &str, expect: Expect) -> Option<Condition> {
+pub(crate) fn compile(
+    site: &Site<'_>,
+    node: &Node,
+    key: &str,
+    expect: Expect,
+) -> Option<Condition> {
     let Kind::Scalar(text, style) = &node.kind else {
         wrong(&site.source, node, &format!("`{key}` must be an expression"));
         return None;
@@ -178,7 +183,12 @@ fn check_result(
         Expect::Key => (
             matches!(
                 kind,
-                Type::Text | Type::Date | Type::TimestampText | Type::Number | Type::Bool | Type::Instant
+                Type::Text
+                    | Type::Date
+                    | Type::TimestampText
+                    | Type::Number
+                    | Type::Bool
+                    | Type::Instant
             ),
             "a text or a number",
         ),

@@ -37,7 +37,8 @@ impl Journey {
                     values.iter().for_each(|(_, value)| visit(value));
                 }
                 StepKind::Throttle { key, .. } => key.iter().for_each(&mut *visit),
-                StepKind::Wait(_) | StepKind::Split { .. } | StepKind::Goal | StepKind::Exit(_) => {}
+                StepKind::Wait(_) | StepKind::Split { .. } | StepKind::Goal | StepKind::Exit(_) => {
+                }
             }
         }
     }

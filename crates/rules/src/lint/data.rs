@@ -118,12 +118,16 @@ impl Check<'_> {
                 "read something else; adding a purpose there needs a reason that the law accepts",
             );
         }
-        let service = self.reading.context.policy.purpose(self.purpose).is_some_and(|(_, p)| p.service);
+        let service =
+            self.reading.context.policy.purpose(self.purpose).is_some_and(|(_, p)| p.service);
         if field.sensitive && !service {
             self.reading.source.warning(
                 "sensitive",
                 self.place,
-                format!("a journey for `{}` reads {what}{through}, which is sensitive ({plan})", self.purpose),
+                format!(
+                    "a journey for `{}` reads {what}{through}, which is sensitive ({plan})",
+                    self.purpose
+                ),
                 "make sure that the customer agreed to exactly this, or leave it out",
             );
         }

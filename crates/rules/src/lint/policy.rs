@@ -21,9 +21,17 @@ pub(crate) fn policy(source: Source<'_>, context: &Context<'_>, journeys: &[Arc<
         if let Some(topic) = &scope.topic {
             topic_known(source, context.policy, *place, topic, scope.purpose.as_ref());
         }
-        journey_known(source, context, journeys, *place, scope.journey.as_ref(), scope.step.as_ref());
+        journey_known(
+            source,
+            context,
+            journeys,
+            *place,
+            scope.journey.as_ref(),
+            scope.step.as_ref(),
+        );
     }
-    for (window, place) in context.policy.quiet_hours.iter().zip(&context.policy_places.quiet_hours) {
+    for (window, place) in context.policy.quiet_hours.iter().zip(&context.policy_places.quiet_hours)
+    {
         for channel in &window.channels {
             channel_known(source, context, *place, channel);
         }
@@ -129,15 +137,20 @@ fn journey_known(
 fn never_open(source: Source<'_>, context: &Context<'_>) {
     let policy = context.policy;
     let mut channels: Vec<&str> = context.workspace.channels.keys().map(|name| &**name).collect();
-    channels.extend(policy.quiet_hours.iter().flat_map(|window| &window.channels).map(|name| &**name));
+    channels
+        .extend(policy.quiet_hours.iter().flat_map(|window| &window.channels).map(|name| &**name));
     channels.sort_unstable();
     channels.dedup();
     for channel in channels {
-        for purpose in policy.purposes.iter().filter(|purpose| !purpose.data && !purpose.exempt_quiet_hours) {
+        for purpose in
+            policy.purposes.iter().filter(|purpose| !purpose.data && !purpose.exempt_quiet_hours)
+        {
             let mut quiet = [false; DAY_MINUTES];
             let mut last = None;
-            for (window, place) in policy.quiet_hours.iter().zip(&context.policy_places.quiet_hours) {
-                let concerns = (window.channels.is_empty() || window.channels.iter().any(|c| **c == *channel))
+            for (window, place) in policy.quiet_hours.iter().zip(&context.policy_places.quiet_hours)
+            {
+                let concerns = (window.channels.is_empty()
+                    || window.channels.iter().any(|c| **c == *channel))
                     && (window.purposes.is_empty() || window.purposes.contains(&purpose.name));
                 // Windows of no length have their own finding.
                 if !concerns || window.from == window.to {
@@ -156,7 +169,10 @@ fn never_open(source: Source<'_>, context: &Context<'_>) {
                 source.error(
                     "quiet-always",
                     place,
-                    format!("quiet hours leave no minute of the day to `{channel}` for `{}`", purpose.name),
+                    format!(
+                        "quiet hours leave no minute of the day to `{channel}` for `{}`",
+                        purpose.name
+                    ),
                     "shorten one of the windows",
                 );
                 return;

@@ -34,7 +34,8 @@ fn ends(reading: &Reading<'_>, index: StepIndex) -> bool {
                 && arms.iter().all(|arm| arm.first.is_some_and(|first| ends(reading, first)))
         }
         StepKind::WaitFor(wait) => {
-            let block_ends = |first: Option<StepIndex>| first.is_some_and(|first| ends(reading, first));
+            let block_ends =
+                |first: Option<StepIndex>| first.is_some_and(|first| ends(reading, first));
             block_ends(wait.then) && (wait.timeout.is_none() || block_ends(wait.otherwise))
         }
         StepKind::Split { arms, .. } => {
@@ -58,7 +59,11 @@ pub(crate) fn send(reading: &Reading<'_>, table: &Table<'_>, send: &Send) {
             suggest(
                 &send.template,
                 context.templates.keys().map(|name| &**name),
-                &format!("write templates/{}/{}.yaml", send.template, context.workspace.locales.first().map_or("en", |l| l)),
+                &format!(
+                    "write templates/{}/{}.yaml",
+                    send.template,
+                    context.workspace.locales.first().map_or("en", |l| l)
+                ),
             ),
         ),
     }
@@ -70,8 +75,7 @@ pub(crate) fn send(reading: &Reading<'_>, table: &Table<'_>, send: &Send) {
         return;
     }
     expiry(reading, table, send);
-    if !purpose.exempt_caps
-        && !context.policy.caps.iter().any(|cap| may_concern(&cap.scope, send))
+    if !purpose.exempt_caps && !context.policy.caps.iter().any(|cap| may_concern(&cap.scope, send))
     {
         reading.source.warning(
             "no-cap",
@@ -100,7 +104,11 @@ fn known_channel(reading: &Reading<'_>, place: Place, channel: &Name) {
             "unknown-channel",
             place,
             format!("there is no channel `{channel}`"),
-            suggest(channel, known.collect::<Vec<_>>(), "declare it under `channels` in sojourn.yaml"),
+            suggest(
+                channel,
+                known.collect::<Vec<_>>(),
+                "declare it under `channels` in sojourn.yaml",
+            ),
         );
     }
 }
@@ -121,7 +129,9 @@ fn expiry(reading: &Reading<'_>, table: &Table<'_>, send: &Send) {
         .quiet_hours
         .iter()
         .filter(|window| !window.drop)
-        .filter(|window| window.channels.is_empty() || window.channels.iter().any(|c| send.channels.contains(c)))
+        .filter(|window| {
+            window.channels.is_empty() || window.channels.iter().any(|c| send.channels.contains(c))
+        })
         .filter(|window| window.purposes.is_empty() || window.purposes.contains(&send.purpose))
         .map(|window| {
             let minutes = (i64::from(window.to) - i64::from(window.from)).rem_euclid(24 * 60);
@@ -223,7 +233,13 @@ fn variable(
                 "unknown-variable",
                 place,
                 format!("{file} reads `{}`, which nothing gives", path.join(".")),
-                suggest(root, known, &format!("give it under `variables`, or a default: {{{{ {root} | default: '…' }}}}")),
+                suggest(
+                    root,
+                    known,
+                    &format!(
+                        "give it under `variables`, or a default: {{{{ {root} | default: '…' }}}}"
+                    ),
+                ),
             );
         }
         return;
@@ -277,7 +293,10 @@ fn shortest_way(journey: &Journey, from: Option<StepIndex>, depth: usize) -> Opt
                 waited = waited.saturating_add(duration.0);
             }
             // Beyond a fork nothing is said.
-            StepKind::Branch(_) | StepKind::Split { .. } | StepKind::WaitFor(_) | StepKind::Exit(_) => {
+            StepKind::Branch(_)
+            | StepKind::Split { .. }
+            | StepKind::WaitFor(_)
+            | StepKind::Exit(_) => {
                 return None;
             }
             _ => {}

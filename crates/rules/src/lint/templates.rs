@@ -22,7 +22,8 @@ pub(crate) fn templates(
     for step in journeys.iter().flat_map(|journey| &journey.steps) {
         if let StepKind::Send(send) = &step.kind {
             used.insert(&send.template);
-            let service = context.policy.purpose(&send.purpose).is_none_or(|(_, purpose)| purpose.service);
+            let service =
+                context.policy.purpose(&send.purpose).is_none_or(|(_, purpose)| purpose.service);
             if !service && send.channels.iter().any(|channel| LINKED.contains(&&**channel)) {
                 linked.insert(&send.template);
             }
@@ -54,7 +55,10 @@ pub(crate) fn templates(
             }
         }
     }
-    if !linked.is_empty() && workspace_known && context.workspace.company.postal_address.trim().is_empty() {
+    if !linked.is_empty()
+        && workspace_known
+        && context.workspace.company.postal_address.trim().is_empty()
+    {
         Source { file: "sojourn.yaml", findings }.warning(
             "postal-address",
             Place::START,

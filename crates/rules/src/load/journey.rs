@@ -130,7 +130,11 @@ impl Reading<'_> {
                 "unknown-purpose",
                 node.place,
                 format!("policy.yaml declares no purpose `{purpose}`"),
-                suggest(purpose, known.map(|purpose| &*purpose.name), "declare it under `purposes`"),
+                suggest(
+                    purpose,
+                    known.map(|purpose| &*purpose.name),
+                    "declare it under `purposes`",
+                ),
             );
             return Some(pair);
         };
@@ -241,7 +245,11 @@ pub(super) fn priority(table: &Table<'_>) -> Option<i32> {
     const MOST: f64 = 1_000_000.0;
     let number = table.number("priority")?;
     if number.fract() != 0.0 || number.abs() > MOST {
-        crate::reader::wrong(&table.source, table.get("priority")?, "`priority` must be a whole number");
+        crate::reader::wrong(
+            &table.source,
+            table.get("priority")?,
+            "`priority` must be a whole number",
+        );
         return None;
     }
     #[expect(clippy::cast_possible_truncation, reason = "checked above")]
@@ -408,7 +416,10 @@ pub(super) fn check_attribute(reading: &Reading<'_>, place: Place, path: &[Name]
         reading.source.warning(
             "unknown-attribute",
             place,
-            format!("the tracking plan has no attribute `{}`, so no condition can read it", path.join(".")),
+            format!(
+                "the tracking plan has no attribute `{}`, so no condition can read it",
+                path.join(".")
+            ),
             suggest(
                 &path.join("."),
                 known.iter().map(|name| &**name),

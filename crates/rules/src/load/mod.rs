@@ -101,7 +101,8 @@ fn read(files: &Files, findings: &Findings) -> Option<Definitions> {
     let mut catalog = Catalog { plan_known: true, ..Catalog::default() };
     match parse(files, "tracking-plan.yaml", findings) {
         Ok(Some(root)) => {
-            (catalog.plan, catalog.places) = plan::load(source("tracking-plan.yaml"), &root, &policy);
+            (catalog.plan, catalog.places) =
+                plan::load(source("tracking-plan.yaml"), &root, &policy);
         }
         Ok(None) => catalog.plan = plan::default_plan(),
         Err(()) => {
@@ -263,7 +264,8 @@ fn widen(kept: &mut Tracked, reach: Option<DurationMs>, new: bool) {
 fn keep_properties(kept: &mut Tracked, rule: &EventRule) {
     let Some(when) = &rule.when else { return };
     when.expr.walk(&mut |expr| {
-        if let Expr::Read(Root::EventProperties, path) | Expr::Has(Root::EventProperties, path) = expr
+        if let Expr::Read(Root::EventProperties, path) | Expr::Has(Root::EventProperties, path) =
+            expr
             && !kept.properties.contains(path)
         {
             kept.properties.push(path.clone());

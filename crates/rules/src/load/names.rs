@@ -19,7 +19,8 @@ pub(super) const SOURCE_SECRETS: &[(&str, Option<&str>)] = &[
 
 /// Channels that every workspace may name before it has declared how they are delivered.
 pub(crate) const KNOWN_CHANNELS: &[&str] = &[
-    "email", "sms", "whatsapp", "call", "push", "web", "in_store", "store", "social", "webhook", "in_app", "inbox",
+    "email", "sms", "whatsapp", "call", "push", "web", "in_store", "store", "social", "webhook",
+    "in_app", "inbox",
 ];
 
 /// Purposes that data may be collected for without the policy naming them.

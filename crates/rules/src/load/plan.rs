@@ -2,7 +2,9 @@
 
 use super::names::KNOWN_PURPOSES;
 use crate::cel::PlanPlaces;
-use crate::definitions::{EventPlan, FieldKind, FieldPlan, IdentifierRule, Path, Policy, TrackingPlan};
+use crate::definitions::{
+    EventPlan, FieldKind, FieldPlan, IdentifierRule, Path, Policy, TrackingPlan,
+};
 use crate::finding::{Source, suggest};
 use crate::reader::{Table, checked_name, items, names};
 use crate::yaml::{Kind, Node};
@@ -69,8 +71,11 @@ pub(super) fn load(source: Source<'_>, root: &Node, policy: &Policy) -> (Trackin
     plan.identifiers.retain(|rule| declared.iter().all(|other| other.kind != rule.kind));
     declared.append(&mut plan.identifiers);
     plan.identifiers = declared;
-    plan.blocked_values =
-        table.names("blocked_values").iter().map(|value| value.trim().to_lowercase().into()).collect();
+    plan.blocked_values = table
+        .names("blocked_values")
+        .iter()
+        .map(|value| value.trim().to_lowercase().into())
+        .collect();
     if let Some(events) = table.table("events", "`events`") {
         for (name, place, node) in events.entries() {
             if checked_name(&source, place, &name, "an event")
@@ -133,7 +138,8 @@ fn identifier(source: Source<'_>, node: &Node) -> Option<IdentifierRule> {
             }
         },
     }
-    let limit = table.count("limit").unwrap_or_else(|| default.map_or(OTHER_LIMIT, |(.., limit)| *limit));
+    let limit =
+        table.count("limit").unwrap_or_else(|| default.map_or(OTHER_LIMIT, |(.., limit)| *limit));
     if limit == 0 {
         source.error(
             "bad-limit",
@@ -153,7 +159,9 @@ fn place_fits(place: &str) -> bool {
     let rest: Vec<&str> = parts.collect();
     match first {
         "userId" | "anonymousId" | "messageId" | "groupId" | "previousId" => rest.is_empty(),
-        "traits" | "properties" | "context" => !rest.is_empty() && rest.iter().all(|part| !part.is_empty()),
+        "traits" | "properties" | "context" => {
+            !rest.is_empty() && rest.iter().all(|part| !part.is_empty())
+        }
         _ => false,
     }
 }

@@ -44,7 +44,12 @@ pub(super) fn load(source: Source<'_>, root: &Node) -> (Policy, PolicyPlaces) {
     }
     let caps = table.list("caps");
     if caps.len() > CAPS_MAX {
-        source.error("limit", table.key_place("caps"), format!("there are more than {CAPS_MAX} caps"), "merge some");
+        source.error(
+            "limit",
+            table.key_place("caps"),
+            format!("there are more than {CAPS_MAX} caps"),
+            "merge some",
+        );
     }
     for item in caps.iter().take(CAPS_MAX) {
         if let Some(cap) = cap(source, item, policy.caps.len()) {
@@ -115,7 +120,12 @@ fn load_purposes(table: &Table<'_>) -> Vec<Purpose> {
                 _ => std::slice::from_ref(exempt),
             };
             for item in nodes {
-                match choice(&table.source, item, "exempt", &[("caps", true), ("quiet_hours", false)]) {
+                match choice(
+                    &table.source,
+                    item,
+                    "exempt",
+                    &[("caps", true), ("quiet_hours", false)],
+                ) {
                     Some(true) => purpose.exempt_caps = true,
                     Some(false) => purpose.exempt_quiet_hours = true,
                     None => {}

@@ -46,7 +46,13 @@ fn wire(steps: &mut [Step], block: &Block, after: Option<StepIndex>) {
     }
 }
 
-fn block(reading: &mut Reading<'_>, node: &Node, key: &'static str, prefix: &str, depth: usize) -> Block {
+fn block(
+    reading: &mut Reading<'_>,
+    node: &Node,
+    key: &'static str,
+    prefix: &str,
+    depth: usize,
+) -> Block {
     let mut block = Block(Vec::new());
     if node.is_null() {
         return block;
@@ -94,9 +100,10 @@ fn step(
     let kinds: Vec<&str> = KINDS.iter().copied().filter(|kind| table.has(kind)).collect();
     if kinds.len() != 1 {
         let written = match &node.kind {
-            Kind::Mapping(entries) => {
-                entries.iter().filter_map(|(key, _)| key.text()).find(|key| !["id", "note"].contains(key))
-            }
+            Kind::Mapping(entries) => entries
+                .iter()
+                .filter_map(|(key, _)| key.text())
+                .find(|key| !["id", "note"].contains(key)),
             _ => None,
         };
         source.error(
@@ -107,7 +114,11 @@ fn step(
                 _ => format!("this step does {} things at once: {}", kinds.len(), kinds.join(", ")),
             },
             if kinds.is_empty() {
-                suggest(written.unwrap_or_default(), KINDS.iter().copied(), &format!("give exactly one of {}", KINDS.join(", ")))
+                suggest(
+                    written.unwrap_or_default(),
+                    KINDS.iter().copied(),
+                    &format!("give exactly one of {}", KINDS.join(", ")),
+                )
             } else {
                 "make one step of each".to_owned()
             },
@@ -177,7 +188,9 @@ fn step_kind(
 /// Steps of the language that are read and checked, but not run by this version.
 fn later(reading: &Reading<'_>, table: &Table<'_>, kind: &str, id: &Name) {
     let what: (&'static str, &'static str, &[&'static str]) = match kind {
-        "call" => ("call", "`call`", &["url", "method", "body", "timeout", "as", "on_error", "headers"]),
+        "call" => {
+            ("call", "`call`", &["url", "method", "body", "timeout", "as", "on_error", "headers"])
+        }
         "enter" => ("enter", "`enter`", &["journey", "key"]),
         _ => ("digest", "`digest`", &["key", "window", "max", "as"]),
     };
@@ -206,7 +219,12 @@ fn send(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind> {
     let template = table.required_text("template");
     let channels = table.names("channels");
     if table.required("channels").is_some() && channels.is_empty() {
-        source.error("missing-key", table.key_place("channels"), "`channels` names no channel", "name one");
+        source.error(
+            "missing-key",
+            table.key_place("channels"),
+            "`channels` names no channel",
+            "name one",
+        );
     }
     let own = table.get("purpose").and_then(|node| reading.purpose(node));
     let (purpose, topic) = own.unwrap_or_else(|| (reading.purpose.clone(), reading.topic.clone()));
@@ -273,7 +291,8 @@ fn wait(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind> {
         );
     }
     let inner = Table::new(source, node, "`wait`")?;
-    let wait = if inner.has("until_date") { until_date(reading, &inner) } else { until(reading, &inner) };
+    let wait =
+        if inner.has("until_date") { until_date(reading, &inner) } else { until(reading, &inner) };
     inner.finish();
     wait.map(StepKind::Wait)
 }
@@ -462,7 +481,8 @@ fn split(
         let mut first = None;
         if let Some(steps) = arm_table.get("steps") {
             let label = arm.as_deref().unwrap_or_default();
-            let block = block(reading, steps, "steps", &format!("{place}/split/{label}/"), depth + 1);
+            let block =
+                block(reading, steps, "steps", &format!("{place}/split/{label}/"), depth + 1);
             first = block.first();
             inner.push(block);
         }
@@ -470,7 +490,12 @@ fn split(
         arm_table.finish();
         let (Some(arm), Some(percent)) = (arm, percent) else { continue };
         if arms.iter().any(|other| other.arm == arm) {
-            source.error("duplicate", node.place, format!("arm `{arm}` is given twice"), "rename one");
+            source.error(
+                "duplicate",
+                node.place,
+                format!("arm `{arm}` is given twice"),
+                "rename one",
+            );
         }
         arms.push(SplitArm { arm, percent, first });
     }
@@ -503,7 +528,9 @@ fn update(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind> {
             updates.push((name, value));
         }
     }
-    if updates.is_empty() && matches!(&table.node.kind, Kind::Mapping(entries) if entries.is_empty()) {
+    if updates.is_empty()
+        && matches!(&table.node.kind, Kind::Mapping(entries) if entries.is_empty())
+    {
         wrong(&table.source, table.node, "`update` must name at least one attribute");
     }
     Some(StepKind::Update(updates))
@@ -539,9 +566,9 @@ fn throttle(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind> {
     }
     table.required("per");
     let per = table.duration("per");
-    let key = table.get("key").and_then(|node| {
-        reading.expression(node, "key", reading.entered(), true, Expect::Key)
-    });
+    let key = table
+        .get("key")
+        .and_then(|node| reading.expression(node, "key", reading.entered(), true, Expect::Key));
     let wait = table.choice("otherwise", &[("exit", false), ("wait", true)]).unwrap_or(false);
     table.finish();
     Some(StepKind::Throttle { at_most: at_most?, per: per?, key, wait })

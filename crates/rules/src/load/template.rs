@@ -31,7 +31,8 @@ pub(super) fn load_all(
     for file in files.0.keys().filter(|file| file.starts_with("templates/")) {
         let parts: Vec<&str> = file.split('/').collect();
         let ["templates", name, leaf] = parts.as_slice() else { continue };
-        let Some(locale) = leaf.strip_suffix(".yaml").filter(|_| Files::is_workspace_file(file)) else {
+        let Some(locale) = leaf.strip_suffix(".yaml").filter(|_| Files::is_workspace_file(file))
+        else {
             continue;
         };
         let source = Source { file, findings };
@@ -71,12 +72,17 @@ pub(super) fn load_all(
         if let Some(first) = first
             && !template.locales.contains_key(first)
         {
-            let file = format!("templates/{name}/{}.yaml", template.locales.keys().next().map_or("", |key| key));
+            let file = format!(
+                "templates/{name}/{}.yaml",
+                template.locales.keys().next().map_or("", |key| key)
+            );
             Source { file: &file, findings }.warning(
                 "missing-locale",
                 Place::START,
                 format!("template `{name}` has no text in `{first}`, the workspace's first locale"),
-                format!("write templates/{name}/{first}.yaml: it is what people of other locales get"),
+                format!(
+                    "write templates/{name}/{first}.yaml: it is what people of other locales get"
+                ),
             );
         }
     }
@@ -117,7 +123,9 @@ fn load(
                 "body-kind",
                 body.place,
                 format!("`body` is {}, not the name of a body", body.describe()),
-                format!("name a file beside this one: {locale}.mjml, {locale}.html or {locale}.txt"),
+                format!(
+                    "name a file beside this one: {locale}.mjml, {locale}.html or {locale}.txt"
+                ),
             );
             return None;
         }
@@ -184,7 +192,12 @@ fn liquid(
 ) -> bool {
     // The grammar recurses: what is too deep for it is refused before it sees it.
     if liquid_reads::reads(text, reads).is_err() {
-        source.error("limit", place, format!("`{key}` has too many or too deeply nested tags"), "simplify it");
+        source.error(
+            "limit",
+            place,
+            format!("`{key}` has too many or too deeply nested tags"),
+            "simplify it",
+        );
         return false;
     }
     let Err(error) = parser.parse(text) else { return true };
@@ -200,7 +213,10 @@ fn liquid(
     source.error(
         "liquid-syntax",
         at,
-        format!("`{key}` is not Liquid: {}", reason.trim_start_matches("liquid: ").trim_start_matches("= ")),
+        format!(
+            "`{key}` is not Liquid: {}",
+            reason.trim_start_matches("liquid: ").trim_start_matches("= ")
+        ),
         "mend the tag; close every {% if %} and {% for %}",
     );
     false

@@ -11,13 +11,38 @@ use std::collections::BTreeMap;
 
 /// Settings of channels beside `kind` and `rate`.
 const CHANNEL_SETTINGS: &[&str] = &[
-    "url", "from", "reply_to", "return_path", "endpoint", "secret", "path", "username", "password",
-    "tls", "timeout", "token", "sender", "concurrency", "batch", "link_domain", "on_unknown",
+    "url",
+    "from",
+    "reply_to",
+    "return_path",
+    "endpoint",
+    "secret",
+    "path",
+    "username",
+    "password",
+    "tls",
+    "timeout",
+    "token",
+    "sender",
+    "concurrency",
+    "batch",
+    "link_domain",
+    "on_unknown",
 ];
 /// Settings of the storage beside `kind`, `path` and `retention`.
 const STORAGE_SETTINGS: &[&str] = &[
-    "brokers", "redis", "partitions", "shards", "memory", "security", "username", "password",
-    "topic_prefix", "key_prefix", "sync", "segment_size",
+    "brokers",
+    "redis",
+    "partitions",
+    "shards",
+    "memory",
+    "security",
+    "username",
+    "password",
+    "topic_prefix",
+    "key_prefix",
+    "sync",
+    "segment_size",
 ];
 /// Secrets of sources.
 const SECRETS: &[&str] =
