@@ -68,8 +68,7 @@ impl Admin {
 
     /// A view of a person (`show`, `timeline`, `decisions`, `consents`).
     pub(crate) fn person(&mut self, person: &str, view: &str, limit: u32) -> Result<Value> {
-        let request =
-            GetPersonRequest { person: person.to_owned(), view: view.to_owned(), limit };
+        let request = GetPersonRequest { person: person.to_owned(), view: view.to_owned(), limit };
         let answer = self.runtime.block_on(self.client.get_person(request)).map_err(fault)?;
         serde_json::from_slice(&answer.into_inner().json).context("the server's answer is no JSON")
     }
@@ -108,8 +107,8 @@ impl Admin {
         };
         let answer =
             self.runtime.block_on(self.client.publish(request)).map_err(fault)?.into_inner();
-        let report =
-            serde_json::from_slice(&answer.report_json).context("the server's answer is no JSON")?;
+        let report = serde_json::from_slice(&answer.report_json)
+            .context("the server's answer is no JSON")?;
         Ok((answer.version, report))
     }
 
@@ -138,8 +137,7 @@ impl Admin {
 
     /// What the server says of itself.
     pub(crate) fn doctor(&mut self) -> Result<Value> {
-        let answer =
-            self.runtime.block_on(self.client.doctor(DoctorRequest {})).map_err(fault)?;
+        let answer = self.runtime.block_on(self.client.doctor(DoctorRequest {})).map_err(fault)?;
         serde_json::from_slice(&answer.into_inner().json).context("the server's answer is no JSON")
     }
 }

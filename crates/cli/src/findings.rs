@@ -190,7 +190,8 @@ mod tests {
 
     #[test]
     fn github_escapes_what_would_end_the_command() {
-        let finding = Finding { message: "50% of\nit".into(), file: "a,b.yaml".into(), ..finding() };
+        let finding =
+            Finding { message: "50% of\nit".into(), file: "a,b.yaml".into(), ..finding() };
         assert_eq!(
             render(&[finding], &files(), Format::Github),
             "::error file=a%2Cb.yaml,line=2,col=3,title=unknown-key::50%25 of%0Ait did you mean \

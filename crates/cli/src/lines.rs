@@ -4,7 +4,7 @@
 //! line, never an error.
 
 use crate::table::{self, Cell, cell, inked};
-use crate::term::{self, Ink, clean, fit, paint};
+use crate::term::{Ink, clean, fit, paint};
 use crate::when;
 use chrono_tz::Tz;
 use serde_json::Value;
@@ -79,7 +79,8 @@ impl Teller {
     /// Columns: time, person, place, what. `icon` stands before the words.
     pub(crate) fn lay_out(&self, shown: &Shown, icon: &str) -> String {
         let at = shown.at.map_or_else(String::new, |at| when::weekday(at, self.zone));
-        let head = if icon.is_empty() { shown.head.clone() } else { format!("{icon} {}", shown.head) };
+        let head =
+            if icon.is_empty() { shown.head.clone() } else { format!("{icon} {}", shown.head) };
         let used = 10 + 1 + PERSON_WIDTH + 1 + PLACE_WIDTH + 1 + head.chars().count() + 1;
         let room = self.width.saturating_sub(used);
         let rest = shown.rest.trim();
@@ -193,11 +194,16 @@ fn decision(record: &Value) -> Shown {
 
 fn note(record: &Value, zone: Tz) -> Option<Shown> {
     let journey = text(record, "journey");
-    let of_journey = |words: String, ink: Ink| line("journey", Ink::Journey, journey.clone(), ink, words);
+    let of_journey =
+        |words: String, ink: Ink| line("journey", Ink::Journey, journey.clone(), ink, words);
     let reason = || text(record, "reason");
     Some(match record["note"].as_str()? {
-        "entered" => of_journey(format!("begins, because of {}", text(record, "event")), Ink::Journey),
-        "entry_refused" => of_journey(format!("does not begin: {}", entry_words(&reason())), Ink::Dim),
+        "entered" => {
+            of_journey(format!("begins, because of {}", text(record, "event")), Ink::Journey)
+        }
+        "entry_refused" => {
+            of_journey(format!("does not begin: {}", entry_words(&reason())), Ink::Dim)
+        }
         "moved" => {
             let until = when::from_json(&record["until"])
                 .map(|until| format!(", until {}", when::weekday(until, zone)))
@@ -206,8 +212,10 @@ fn note(record: &Value, zone: Tz) -> Option<Shown> {
         }
         "ended" => of_journey(format!("ends: {}", end_words(&reason())), Ink::Journey),
         "converted" => {
-            let value =
-                record["value"].as_f64().map(|value| format!(", worth {value}")).unwrap_or_default();
+            let value = record["value"]
+                .as_f64()
+                .map(|value| format!(", worth {value}"))
+                .unwrap_or_default();
             of_journey(format!("reached its goal{value}"), Ink::Good)
         }
         "correction" => of_journey(format!("in hindsight: {}", text(record, "detail")), Ink::Warn),
@@ -235,7 +243,9 @@ fn note(record: &Value, zone: Tz) -> Option<Shown> {
             Ink::Good,
             "two histories turn out to be one person, and become one".to_owned(),
         ),
-        "unmerged" => line("person", Ink::Person, "taken apart again".to_owned(), Ink::Warn, String::new()),
+        "unmerged" => {
+            line("person", Ink::Person, "taken apart again".to_owned(), Ink::Warn, String::new())
+        }
         "limit" => line(
             "limit",
             Ink::Warn,
@@ -337,7 +347,11 @@ pub(crate) fn decision_page(sentence: &str, decision: &Value) -> Vec<String> {
     if !journey.is_empty() {
         row(
             "journey",
-            format!("{journey}, step {}, version {}", text(decision, "step"), text(decision, "version")),
+            format!(
+                "{journey}, step {}, version {}",
+                text(decision, "step"),
+                text(decision, "version")
+            ),
         );
     }
     row("run of", text(decision, "run_key"));
@@ -395,7 +409,10 @@ pub(crate) fn person_page(view: &str, answer: &Value, zone: Tz, width: usize) ->
                 let kind = entry["kind"].as_str().unwrap_or("");
                 lines.extend(teller.line(kind, entry));
                 if kind == "decision" {
-                    lines.push(paint(Ink::Dim, &format!("{}why: sojourn explain {}", " ".repeat(36), text(entry, "id"))));
+                    lines.push(paint(
+                        Ink::Dim,
+                        &format!("{}why: sojourn explain {}", " ".repeat(36), text(entry, "id")),
+                    ));
                 }
             }
             nothing_when_empty(entries.len(), "nothing has happened yet", &mut lines);
@@ -443,7 +460,8 @@ fn decision_row(row: &Value, zone: Tz) -> Vec<Cell> {
 }
 
 fn show_page(answer: &Value, zone: Tz, width: usize, lines: &mut Vec<String>) {
-    let time = |value: &Value| when::from_json(value).map(|at| when::full(at, zone)).unwrap_or_default();
+    let time =
+        |value: &Value| when::from_json(value).map(|at| when::full(at, zone)).unwrap_or_default();
     let mut row = |key: &str, value: String| {
         if !value.is_empty() {
             lines.push(format!("  {} {}", paint(Ink::Dim, &fit(key, 12)), clean(&value)));
@@ -456,12 +474,8 @@ fn show_page(answer: &Value, zone: Tz, width: usize, lines: &mut Vec<String>) {
     for (name, value) in answer["attributes"].as_object().into_iter().flatten() {
         row(name, value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     }
-    let names: Vec<_> = answer["segments"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+    let names: Vec<_> =
+        answer["segments"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     row("segments", names.join(", "));
     let runs = answer["runs"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !runs.is_empty() {
@@ -478,7 +492,11 @@ fn show_page(answer: &Value, zone: Tz, width: usize, lines: &mut Vec<String>) {
             })
             .collect();
         lines.push(String::new());
-        lines.extend(table::lines(&["on the way in", "run of", "step", "since", "until"], &rows, width));
+        lines.extend(table::lines(
+            &["on the way in", "run of", "step", "since", "until"],
+            &rows,
+            width,
+        ));
     }
     lines.push(String::new());
     consents(answer, zone, width, lines);
@@ -502,7 +520,8 @@ fn show_page(answer: &Value, zone: Tz, width: usize, lines: &mut Vec<String>) {
 }
 
 fn consents(answer: &Value, zone: Tz, width: usize, lines: &mut Vec<String>) {
-    let time = |value: &Value| when::from_json(value).map(|at| when::full(at, zone)).unwrap_or_default();
+    let time =
+        |value: &Value| when::from_json(value).map(|at| when::full(at, zone)).unwrap_or_default();
     let rows: Vec<_> = answer["consents"]
         .as_array()
         .into_iter()
@@ -517,7 +536,10 @@ fn consents(answer: &Value, zone: Tz, width: usize, lines: &mut Vec<String>) {
                 cell(text(consent, "channel")),
                 cell(text(consent, "endpoint")),
                 cell(time(&consent["at"])),
-                inked(Ink::Dim, format!("{} {}", text(consent, "source"), text(consent, "event_id"))),
+                inked(
+                    Ink::Dim,
+                    format!("{} {}", text(consent, "source"), text(consent, "event_id")),
+                ),
             ]
         })
         .collect();

@@ -73,7 +73,7 @@ mod tests {
         ];
         assert_eq!(
             lines(&["who", "what"], &rows, 32),
-            ["who     what", "Ada     a sentence that is lon…", "Bartek  short"]
+            ["who     what", "Ada     a sentence that is long…", "Bartek  short"]
         );
     }
 }

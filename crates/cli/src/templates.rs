@@ -1,6 +1,7 @@
 //! The sample workspaces, embedded: `init` and `demo` work without the project's files.
 
 /// A sample workspace.
+#[derive(Debug)]
 pub(crate) struct Template {
     /// As `--template` takes it.
     pub(crate) name: &'static str,

@@ -114,7 +114,10 @@ mod tests {
     fn a_date_means_its_first_instant() {
         assert_eq!(parse("2026-03-03").unwrap(), parse("2026-03-03T00:00:00Z").unwrap());
         assert!(parse("yesterday").is_err());
-        assert_eq!(rfc3339(parse("2026-03-03T01:00:00+01:00").unwrap()), "2026-03-03T00:00:00.000Z");
+        assert_eq!(
+            rfc3339(parse("2026-03-03T01:00:00+01:00").unwrap()),
+            "2026-03-03T00:00:00.000Z"
+        );
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::io::Write;
 
 /// Print completions for a shell
 #[derive(Debug, Args)]
-#[command(after_help = "Example: sojourn completions bash > ~/.local/share/bash-completion/completions/sojourn")]
+#[command(
+    after_help = "Example: sojourn completions bash > ~/.local/share/bash-completion/completions/sojourn"
+)]
 pub(crate) struct Completions {
     /// The shell
     #[arg(value_enum)]

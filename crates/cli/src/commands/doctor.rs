@@ -30,12 +30,7 @@ impl Doctor {
                 report = admin.doctor()?;
                 checks.extend(report["checks"].as_array().cloned().unwrap_or_default());
             }
-            Err(error) => checks.push(check(
-                "server",
-                true,
-                &format!("{error:#}"),
-                "",
-            )),
+            Err(error) => checks.push(check("server", true, &format!("{error:#}"), "")),
         }
         let healthy = checks.iter().all(|check| check["ok"] == json!(true));
         if globals.json {

@@ -11,7 +11,9 @@ use serde_json::json;
 
 /// Say in a sentence why a message was sent, put off or refused
 #[derive(Debug, Args)]
-#[command(after_help = "Examples: sojourn explain d0-1234-0 --dir my-shop\n          sojourn explain a2f-1-2-0 --for customer\n\nIds of decisions are in `sojourn person decisions` and `sojourn tail`.")]
+#[command(
+    after_help = "Examples: sojourn explain d0-1234-0 --dir my-shop\n          sojourn explain a2f-1-2-0 --for customer\n\nIds of decisions are in `sojourn person decisions` and `sojourn tail`."
+)]
 pub(crate) struct Explain {
     /// Id of a decision (`d…`) or of an action (`a…`)
     #[arg(value_name = "DECISION|ACTION")]

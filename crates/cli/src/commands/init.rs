@@ -61,9 +61,7 @@ fn find(name: &str) -> Result<&'static Template> {
             ready()
         ))),
         Some(template) => Ok(template),
-        None => {
-            Err(usage(format!("there is no template `{name}`: take one of {}", ready())))
-        }
+        None => Err(usage(format!("there is no template `{name}`: take one of {}", ready()))),
     }
 }
 
@@ -88,15 +86,17 @@ pub(crate) fn write(dir: &Path, template: &Template) -> Result<Vec<&'static str>
 
 fn report(dir: &Path, template: &Template, written: &[&str]) {
     let journeys = written.iter().filter(|path| path.starts_with("journeys/")).count();
-    let templates = written
+    let mut messages: Vec<_> = written
         .iter()
-        .filter(|path| path.starts_with("templates/") && path.ends_with(".yaml"))
-        .count();
+        .filter_map(|path| path.strip_prefix("templates/")?.split('/').next())
+        .collect();
+    messages.dedup();
     term::line(&format!(
-        "{} {}: {}, with {journeys} journeys and {templates} messages in {} files",
+        "{} {}: {}, with {journeys} journeys and {} messages in {} files",
         paint(Ink::Good, "wrote"),
         paint(Ink::Bold, &dir.display().to_string()),
         template.about,
+        messages.len(),
         written.len(),
     ));
     term::line("");

@@ -11,7 +11,9 @@ use sojourn_rules::{Compiled, Files, Severity};
 
 /// Check a workspace: every finding with its place, reason and remedy
 #[derive(Debug, Args)]
-#[command(after_help = "Example: sojourn lint my-shop --format github\n\nExits with 1 when there is an error; warnings do not fail.")]
+#[command(
+    after_help = "Example: sojourn lint my-shop --format github\n\nExits with 1 when there is an error; warnings do not fail."
+)]
 pub(crate) struct Lint {
     #[command(flatten)]
     workspace: Workspace,
@@ -39,9 +41,8 @@ impl Lint {
 fn summary(compiled: &Compiled, files: &Files) -> String {
     let errors = findings::count(&compiled.findings, Severity::Error);
     let warnings = findings::count(&compiled.findings, Severity::Warning);
-    let number = |count: usize, word: &str| {
-        format!("{count} {word}{}", if count == 1 { "" } else { "s" })
-    };
+    let number =
+        |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     if errors > 0 {
         let text = format!("{}, {}", number(errors, "error"), number(warnings, "warning"));
         return paint(Ink::Bad, &text);

@@ -1,7 +1,6 @@
 //! The commands: their arguments, and which file does which.
 
 mod completions;
-mod demo;
 mod doctor;
 mod explain;
 mod import;
@@ -10,11 +9,7 @@ mod lint;
 mod order;
 mod person;
 mod publish;
-mod run;
-mod simulate;
-mod snapshot;
 mod tail;
-mod up;
 
 use crate::exit::{self, Exit};
 use crate::term::{self, Color, Ink, paint};
@@ -73,13 +68,9 @@ pub(crate) struct WorkspaceOption {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Demo(demo::Demo),
     Init(init::Init),
-    Up(up::Up),
-    Run(run::Run),
     Lint(lint::Lint),
     Publish(publish::Publish),
-    Simulate(simulate::Simulate),
     Import(import::Import),
     Person(person::Person),
     Explain(explain::Explain),
@@ -89,8 +80,6 @@ enum Command {
     Stop(order::Stop),
     Kill(order::Kill),
     Release(order::Release),
-    Snapshot(snapshot::Snapshot),
-    Restore(snapshot::Restore),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }
@@ -100,13 +89,9 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
     let globals = &cli.globals;
     match cli.command {
         None => Ok(greet()),
-        Some(Command::Demo(args)) => args.run(globals),
         Some(Command::Init(args)) => args.run(globals),
-        Some(Command::Up(args)) => args.run(globals),
-        Some(Command::Run(args)) => args.run(globals),
         Some(Command::Lint(args)) => args.run(globals),
         Some(Command::Publish(args)) => args.run(globals),
-        Some(Command::Simulate(args)) => args.run(globals),
         Some(Command::Import(args)) => args.run(globals),
         Some(Command::Person(args)) => args.run(globals),
         Some(Command::Explain(args)) => args.run(globals),
@@ -116,8 +101,6 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Stop(args)) => args.run(globals),
         Some(Command::Kill(args)) => args.run(globals),
         Some(Command::Release(args)) => args.run(globals),
-        Some(Command::Snapshot(args)) => args.run(globals),
-        Some(Command::Restore(args)) => args.run(globals),
         Some(Command::Doctor(args)) => args.run(globals),
         Some(Command::Completions(args)) => args.run(),
     }
@@ -126,8 +109,12 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
 /// `sojourn` alone: where to begin.
 fn greet() -> Exit {
     let command = |text: &str| paint(Ink::Bold, &term::fit(text, 44));
-    term::line("Sojourn recognises every customer on every channel, and decides what to send, when,");
-    term::line("and whether at all: with consent, frequency caps and quiet hours in the same decision.");
+    term::line(
+        "Sojourn recognises every customer on every channel, and decides what to send, when,",
+    );
+    term::line(
+        "and whether at all: with consent, frequency caps and quiet hours in the same decision.",
+    );
     term::line("");
     for (what, about) in [
         ("sojourn demo", "a sample shop comes to life in this terminal"),

@@ -36,7 +36,9 @@ pub(crate) struct Stop {
 
 /// Refuse messages at once: of a class, of a channel, or all of them
 #[derive(Debug, Args)]
-#[command(after_help = "Examples: sojourn kill email --dir my-shop\n          sojourn kill marketing\n          sojourn kill all")]
+#[command(
+    after_help = "Examples: sojourn kill email --dir my-shop\n          sojourn kill marketing\n          sojourn kill all"
+)]
 pub(crate) struct Kill {
     #[command(flatten)]
     order: TargetOrder,

@@ -10,7 +10,9 @@ use clap::{Args, Subcommand};
 
 /// What is known of one person, and what happened
 #[derive(Debug, Args)]
-#[command(after_help = "Examples: sojourn person show email:ada@example.com --dir my-shop\n          sojourn person timeline customer_id:42\n          sojourn person consents p1f")]
+#[command(
+    after_help = "Examples: sojourn person show email:ada@example.com --dir my-shop\n          sojourn person timeline customer_id:42\n          sojourn person consents p1f"
+)]
 pub(crate) struct Person {
     #[command(subcommand)]
     view: View,

@@ -13,7 +13,9 @@ use sojourn_rules::Severity;
 
 /// Make the files of a workspace the running version
 #[derive(Debug, Args)]
-#[command(after_help = "Examples: sojourn publish my-shop --plan\n          sojourn publish my-shop --author ada --approver bo\n\nRuns that are on their way keep the version they entered with.")]
+#[command(
+    after_help = "Examples: sojourn publish my-shop --plan\n          sojourn publish my-shop --author ada --approver bo\n\nRuns that are on their way keep the version they entered with."
+)]
 pub(crate) struct Publish {
     #[command(flatten)]
     workspace: Workspace,
@@ -39,8 +41,7 @@ impl Publish {
             return Ok(Exit::Negative);
         }
         let mut admin = Admin::connect(&self.workspace.dir)?;
-        let (version, report) =
-            admin.publish(&files, self.plan, &self.author, &self.approver)?;
+        let (version, report) = admin.publish(&files, self.plan, &self.author, &self.approver)?;
         let published = report["published"] == json!(true);
         if globals.json {
             term::json(&json!({ "version": version, "report": report }))?;
@@ -70,7 +71,10 @@ fn show(version: &str, report: &Value, plan: bool) {
                 _ => None,
             };
             let line = term::clean(line);
-            term::line(&format!("    {}", ink.map_or_else(|| line.clone(), |ink| paint(ink, &line))));
+            term::line(&format!(
+                "    {}",
+                ink.map_or_else(|| line.clone(), |ink| paint(ink, &line))
+            ));
         }
     }
     for journey in list("journeys") {
@@ -87,7 +91,11 @@ fn show(version: &str, report: &Value, plan: bool) {
         term::line("nothing changes: the running version has the same files");
     }
     for finding in list("findings") {
-        term::line(&format!("  {} {}", paint(Ink::Warn, &text(&finding, "rule")), text(&finding, "message")));
+        term::line(&format!(
+            "  {} {}",
+            paint(Ink::Warn, &text(&finding, "rule")),
+            text(&finding, "message")
+        ));
     }
     let verb = match (plan, report["published"] == json!(true)) {
         (true, _) => paint(Ink::Place, "would be"),

@@ -10,7 +10,9 @@ use clap::Args;
 
 /// Follow touchpoints, journeys, decisions and deliveries as they happen
 #[derive(Debug, Args)]
-#[command(after_help = "Examples: sojourn tail --dir my-shop\n          sojourn tail --journey abandoned-cart --json | jq .why\n          sojourn tail --person email:ada@example.com --from-start")]
+#[command(
+    after_help = "Examples: sojourn tail --dir my-shop\n          sojourn tail --journey abandoned-cart --json | jq .why\n          sojourn tail --person email:ada@example.com --from-start"
+)]
 pub(crate) struct Tail {
     #[command(flatten)]
     workspace: WorkspaceOption,

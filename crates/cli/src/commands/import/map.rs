@@ -63,8 +63,17 @@ pub(super) struct Map {
 }
 
 const KEYS: [&str; 11] = [
-    "delimiter", "header", "columns", "time_zone", "event", "timestamp", "userId", "anonymousId",
-    "messageId", "properties", "traits",
+    "delimiter",
+    "header",
+    "columns",
+    "time_zone",
+    "event",
+    "timestamp",
+    "userId",
+    "anonymousId",
+    "messageId",
+    "properties",
+    "traits",
 ];
 
 impl Map {
@@ -137,9 +146,9 @@ impl<'a> Reader<'a> {
     }
 
     fn text(&self, node: &Node) -> Result<String> {
-        node.text()
-            .map(str::to_owned)
-            .ok_or_else(|| self.wrong(node, &format!("text is needed here, not {}", node.describe())))
+        node.text().map(str::to_owned).ok_or_else(|| {
+            self.wrong(node, &format!("text is needed here, not {}", node.describe()))
+        })
     }
 
     fn flag(&self, key: &str, default: bool) -> Result<bool> {
@@ -186,10 +195,14 @@ impl<'a> Reader<'a> {
             return Ok(Field { from, kind: Type::Text, prefix: String::new() });
         }
         for (key, _) in self.entries(node)? {
-            if !["column", "value", "type", "prefix", "format"].contains(&key.text().unwrap_or("")) {
+            if !["column", "value", "type", "prefix", "format"].contains(&key.text().unwrap_or(""))
+            {
                 return Err(self.wrong(
                     key,
-                    &format!("unknown key {}: a field has column or value, type, prefix", key.describe()),
+                    &format!(
+                        "unknown key {}: a field has column or value, type, prefix",
+                        key.describe()
+                    ),
                 ));
             }
         }

@@ -135,7 +135,8 @@ impl<'a, R: Read> Rows<'a, R> {
             message["context"] = json!({ "traits": self.object(&self.map.traits, row)? });
         }
         let mut known = !self.map.traits.is_empty();
-        for (key, field) in [("userId", &self.map.user_id), ("anonymousId", &self.map.anonymous_id)] {
+        for (key, field) in [("userId", &self.map.user_id), ("anonymousId", &self.map.anonymous_id)]
+        {
             if let Some(field) = field
                 && let Some(Value::String(id)) = self.value(key, field, row)?
             {
@@ -254,7 +255,10 @@ impl<R: Read> Iterator for Cells<R> {
                     }
                 }
                 let Ok(text) = std::str::from_utf8(&bytes) else {
-                    return Some(Err(Bad { line: *line, text: "the line is not UTF-8".to_owned() }));
+                    return Some(Err(Bad {
+                        line: *line,
+                        text: "the line is not UTF-8".to_owned(),
+                    }));
                 };
                 let cells: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
                 if !cells.is_empty() {
@@ -273,8 +277,10 @@ mod tests {
     fn rows(map: &str, csv: &str) -> Vec<Result<Value, String>> {
         let map = Map::parse(map, "map.yaml", Tz::UTC).unwrap();
         let rows = Rows::new(csv.as_bytes(), &map, "till").unwrap();
-        rows.map(|row| row.map(|row| row.message).map_err(|bad| format!("{}: {}", bad.line, bad.text)))
-            .collect()
+        rows.map(|row| {
+            row.map(|row| row.message).map_err(|bad| format!("{}: {}", bad.line, bad.text))
+        })
+        .collect()
     }
 
     const CDNOW: &str = "delimiter: whitespace\nheader: false\n\
