@@ -89,7 +89,10 @@ impl Composer {
     }
 
     /// Unsubscribe (RFC 2369, RFC 8058) and tracing; nothing about the person.
-    fn extra_headers(&self, request: &DeliverRequest) -> Result<Vec<(&'static str, String)>, String> {
+    fn extra_headers(
+        &self,
+        request: &DeliverRequest,
+    ) -> Result<Vec<(&'static str, String)>, String> {
         let mut headers = vec![
             ("X-Sojourn-Action", request.action_id.clone()),
             ("X-Sojourn-Trace", request.traceparent.clone()),

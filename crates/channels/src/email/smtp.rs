@@ -167,8 +167,7 @@ impl Server {
 
     async fn connect(&self) -> Result<Connection, String> {
         let connecting = async {
-            let wrapper =
-                if self.tls == Tls::Wrapper { self.tls_parameters.clone() } else { None };
+            let wrapper = if self.tls == Tls::Wrapper { self.tls_parameters.clone() } else { None };
             let mut smtp = AsyncSmtpConnection::connect_tokio1(
                 (self.host.as_str(), self.port),
                 Some(CONNECT_MAX),
@@ -188,9 +187,7 @@ impl Server {
             Ok::<_, Error>(smtp)
         };
         match timeout(CONNECT_MAX, connecting).await {
-            Ok(Ok(smtp)) => {
-                Ok(Connection { smtp, used: Instant::now(), messages: 0, fresh: true })
-            }
+            Ok(Ok(smtp)) => Ok(Connection { smtp, used: Instant::now(), messages: 0, fresh: true }),
             Ok(Err(error)) => Err(format!("connect: {error}")),
             Err(_) => Err("connect: no answer".into()),
         }

@@ -35,7 +35,8 @@ impl File {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SettingError> {
         let folder = base.join(settings.need("path")?);
-        std::fs::create_dir_all(&folder).map_err(|error| settings.error("path", error.to_string()))?;
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| settings.error("path", error.to_string()))?;
         let composer = match settings.get("from")? {
             Some(_) => Some(Composer::new(settings, Arc::clone(&clock))?),
             None => None,

@@ -76,10 +76,15 @@ impl Grpc {
         if link.not_before.is_some_and(|at| Instant::now() < at) {
             return Err(link.problem.clone());
         }
-        match timeout(CONNECT_MAX * 2, self.open()).await.unwrap_or_else(|_| Err("no answer".into()))
+        match timeout(CONNECT_MAX * 2, self.open())
+            .await
+            .unwrap_or_else(|_| Err("no answer".into()))
         {
             Ok((session, description)) => {
-                *link = Link { session: Some((session.clone(), description.clone())), ..Link::default() };
+                *link = Link {
+                    session: Some((session.clone(), description.clone())),
+                    ..Link::default()
+                };
                 Ok((session, description))
             }
             Err(problem) => {

@@ -4,9 +4,7 @@ use super::*;
 use crate::settings::tests::channel;
 use futures::{Stream, StreamExt};
 use sojourn_proto::channel::channel_service_server::{ChannelService, ChannelServiceServer};
-use sojourn_proto::channel::{
-    DeliverRequest, DescribeResponse, ForgetResponse,
-};
+use sojourn_proto::channel::{DeliverRequest, DescribeResponse, ForgetResponse};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tonic::{Request, Response, Status, Streaming};
@@ -106,13 +104,10 @@ async fn answers_find_their_action() {
 async fn a_broken_stream_leaves_the_unknown_and_comes_back() {
     let (address, process) = serve().await;
     let grpc = client(&address);
-    let (silent, broken) = tokio::join!(
-        grpc.deliver(outgoing("a1", "silent")),
-        async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            grpc.deliver(outgoing("a2", "break")).await
-        }
-    );
+    let (silent, broken) = tokio::join!(grpc.deliver(outgoing("a1", "silent")), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        grpc.deliver(outgoing("a2", "break")).await
+    });
     assert_eq!(silent.outcome(), DeliveryOutcome::Unknown, "{silent:?}");
     assert_eq!(broken.outcome(), DeliveryOutcome::Unknown, "{broken:?}");
     let again = grpc.deliver(outgoing("a3", "x")).await;

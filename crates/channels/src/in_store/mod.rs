@@ -97,7 +97,12 @@ impl InStore {
         Self { store: Arc::default(), clock }
     }
 
-    fn give(&self, trace: Option<&str>, endpoint: &str, prompt: Prompt) -> (DeliveryOutcome, &'static str) {
+    fn give(
+        &self,
+        trace: Option<&str>,
+        endpoint: &str,
+        prompt: Prompt,
+    ) -> (DeliveryOutcome, &'static str) {
         let now = self.clock.now();
         if prompt.expires <= now {
             return (DeliveryOutcome::Failed, "expired");
@@ -180,9 +185,8 @@ impl Channel for InStore {
     fn deliver(&self, outgoing: Outgoing) -> BoxFuture<'_, DeliverResponse> {
         Box::pin(async move {
             let Outgoing { request, permit } = outgoing;
-            let expires = request
-                .expires_at_ms
-                .unwrap_or_else(|| self.clock.now().0.saturating_add(KEEP_MS));
+            let expires =
+                request.expires_at_ms.unwrap_or_else(|| self.clock.now().0.saturating_add(KEEP_MS));
             let prompt = Prompt {
                 action_id: request.action_id.clone(),
                 message: request.message.unwrap_or_default(),
@@ -241,9 +245,18 @@ mod tests {
     async fn without_a_till_it_is_kept_until_it_expires() {
         let store = InStore::new(Arc::new(Fixed(1_000)));
         drop(store.expect("m1")); // the till went away
-        assert_eq!(store.deliver(request("a1", "m1", Some(2_000))).await.outcome(), DeliveryOutcome::Sent);
-        assert_eq!(store.deliver(request("a1", "m1", Some(2_000))).await.outcome(), DeliveryOutcome::Sent);
-        assert_eq!(store.deliver(request("a2", "m1", Some(1_000))).await.outcome(), DeliveryOutcome::Failed);
+        assert_eq!(
+            store.deliver(request("a1", "m1", Some(2_000))).await.outcome(),
+            DeliveryOutcome::Sent
+        );
+        assert_eq!(
+            store.deliver(request("a1", "m1", Some(2_000))).await.outcome(),
+            DeliveryOutcome::Sent
+        );
+        assert_eq!(
+            store.deliver(request("a2", "m1", Some(1_000))).await.outcome(),
+            DeliveryOutcome::Failed
+        );
         let kept = store.take("p1");
         assert_eq!(kept.iter().map(|p| p.action_id.as_str()).collect::<Vec<_>>(), ["a1"]);
         assert!(store.take("p1").is_empty());

@@ -32,15 +32,12 @@ pub(super) fn parser() -> liquid::Parser {
 }
 
 impl CompiledTemplate {
-    pub(super) fn new(
-        parser: &liquid::Parser,
-        localized: &Localized,
-    ) -> Result<Self, RenderError> {
+    pub(super) fn new(parser: &liquid::Parser, localized: &Localized) -> Result<Self, RenderError> {
         let part = |name: &str, source: &str, escape| -> Result<Part, RenderError> {
             let instrumented = instrument(source, escape)?;
-            let template = parser
-                .parse(&instrumented.source)
-                .map_err(|error| RenderError::Template(format!("{name}: {}", first_line(&error))))?;
+            let template = parser.parse(&instrumented.source).map_err(|error| {
+                RenderError::Template(format!("{name}: {}", first_line(&error)))
+            })?;
             Ok(Part { template, range_bounds: instrumented.range_bounds })
         };
         let body_escape =

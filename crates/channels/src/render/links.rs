@@ -78,11 +78,8 @@ impl Links {
         limit: usize,
     ) -> Result<String, RenderError> {
         let LinkBase { gateway, portal } = &self.base;
-        let own = [
-            format!("{gateway}/u/"),
-            format!("{portal}/preferences/"),
-            format!("{portal}/why/"),
-        ];
+        let own =
+            [format!("{gateway}/u/"), format!("{portal}/preferences/"), format!("{portal}/why/")];
         let mut length = source.len();
         let mut html = html::rewrite_links(source, &mut |href| {
             if own.iter().any(|own| href.starts_with(own)) || length > limit {

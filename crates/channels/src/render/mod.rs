@@ -168,9 +168,7 @@ impl Renderer {
             let text = filters::escape_once(&message.preheader);
             html::after_start(
                 &mut message.html,
-                &format!(
-                    "<div style=\"display:none;max-height:0;overflow:hidden\">{text}</div>"
-                ),
+                &format!("<div style=\"display:none;max-height:0;overflow:hidden\">{text}</div>"),
             );
         }
         if localized.link_tracking {

@@ -60,10 +60,7 @@ fn definitions(localized: Localized) -> Arc<Definitions> {
         Purpose { name: name("service"), service: true, ..Purpose::default() },
         Purpose { name: name("marketing"), ..Purpose::default() },
     ];
-    let template = Template {
-        name: name("t"),
-        locales: BTreeMap::from([(name("en"), localized)]),
-    };
+    let template = Template { name: name("t"), locales: BTreeMap::from([(name("en"), localized)]) };
     Arc::new(Definitions {
         version: VersionId(7),
         workspace,
@@ -236,9 +233,8 @@ fn numbers_and_instants_read_naturally() {
 #[test]
 fn errors_do_not_show_values() {
     let secret = action("marketing", &[("first_name", Value::text("SECRET"))]);
-    let error =
-        renderer(html("{{ profile.first_name | date: 3 | divided_by: 0 }}{{ profile.x }}"))
-            .render(&secret)
-            .unwrap_err();
+    let error = renderer(html("{{ profile.first_name | date: 3 | divided_by: 0 }}{{ profile.x }}"))
+        .render(&secret)
+        .unwrap_err();
     assert!(!error.to_string().contains("SECRET"), "{error}");
 }

@@ -57,7 +57,8 @@ fn lookup<'a>(object: &'a Object, path: &[sojourn_model::Name]) -> Option<&'a Li
 
 fn fill(object: &mut Object, path: &[sojourn_model::Name]) {
     let Some((first, rest)) = path.split_first() else { return };
-    let absent = if rest.is_empty() { LiquidValue::Nil } else { LiquidValue::Object(Object::new()) };
+    let absent =
+        if rest.is_empty() { LiquidValue::Nil } else { LiquidValue::Object(Object::new()) };
     let key = liquid::model::KString::from_ref(first);
     let value = object.entry(key).or_insert(absent);
     if !rest.is_empty() {
@@ -120,5 +121,9 @@ fn as_integer(number: f64) -> Option<i64> {
 
 /// An instant as liquid's date filter reads it, in UTC.
 fn instant(at: Timestamp) -> Option<String> {
-    Some(chrono::DateTime::from_timestamp_millis(at.0)?.format("%Y-%m-%d %H:%M:%S +0000").to_string())
+    Some(
+        chrono::DateTime::from_timestamp_millis(at.0)?
+            .format("%Y-%m-%d %H:%M:%S +0000")
+            .to_string(),
+    )
 }

@@ -89,10 +89,20 @@ mod tests {
     #[test]
     fn private_addresses_are_known_in_every_dress() {
         let private = [
-            "http://127.0.0.1/", "http://localhost:80/", "http://x.localhost/", "http://10.1.2.3/",
-            "http://169.254.169.254/latest", "http://[::1]/", "http://[::ffff:10.0.0.1]/",
-            "http://[fd00::1]/", "http://0x7f.1/", "http://2130706433/", "http://100.64.0.1/",
-            "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/", "http://0.0.0.0/",
+            "http://127.0.0.1/",
+            "http://localhost:80/",
+            "http://x.localhost/",
+            "http://10.1.2.3/",
+            "http://169.254.169.254/latest",
+            "http://[::1]/",
+            "http://[::ffff:10.0.0.1]/",
+            "http://[fd00::1]/",
+            "http://0x7f.1/",
+            "http://2130706433/",
+            "http://100.64.0.1/",
+            "http://[64:ff9b::7f00:1]/",
+            "http://[2002:7f00:1::]/",
+            "http://0.0.0.0/",
         ];
         for url in private {
             assert!(is_private_host(&Url::parse(url).unwrap()), "{url}");

@@ -84,7 +84,9 @@ impl Webhook {
             Err(error) if error.is_connect() || error.is_builder() => {
                 answer(id, DeliveryOutcome::Retry, "no connection")
             }
-            Err(error) if error.is_timeout() => answer(id, DeliveryOutcome::Unknown, "no answer in time"),
+            Err(error) if error.is_timeout() => {
+                answer(id, DeliveryOutcome::Unknown, "no answer in time")
+            }
             Err(_) => answer(id, DeliveryOutcome::Unknown, "the connection broke"),
         }
     }
@@ -120,7 +122,8 @@ impl Webhook {
         if outcome == DeliveryOutcome::Retry
             && let Some(pause) = retry_after(headers, self.clock.now())
         {
-            response.retry_after_ms = pause.min(RETRY_AFTER_MAX).as_millis().try_into().unwrap_or(0);
+            response.retry_after_ms =
+                pause.min(RETRY_AFTER_MAX).as_millis().try_into().unwrap_or(0);
         }
         response
     }

@@ -21,7 +21,11 @@ async fn receiver(reply: &'static str) -> (String, tokio::task::JoinHandle<Strin
             if let Some((head, body)) = text.split_once("\r\n\r\n") {
                 let length: usize = head
                     .lines()
-                    .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned))
+                    .find_map(|line| {
+                        line.to_ascii_lowercase()
+                            .strip_prefix("content-length: ")
+                            .map(str::to_owned)
+                    })
                     .map_or(0, |length| length.parse().unwrap());
                 if body.len() >= length {
                     break;
@@ -117,8 +121,7 @@ async fn a_name_that_leads_inside_is_not_followed() {
     let named = url.replace("127.0.0.1", "localhost.localdomain");
     let channel = channel("webhook", &[("url", &named), ("secret", SECRET)]);
     let none = |_: &str| None;
-    let webhook =
-        Webhook::new(&Settings::new(&channel, "f", &none), Arc::new(Fixed(0))).unwrap();
+    let webhook = Webhook::new(&Settings::new(&channel, "f", &none), Arc::new(Fixed(0))).unwrap();
     let got = webhook.deliver(Outgoing { request: request("a1"), permit: None }).await;
     assert_eq!(got.outcome(), DeliveryOutcome::Retry);
 }
