@@ -120,8 +120,7 @@ fn import_writes_a_file_for_simulate_in_order_of_time() {
     .unwrap();
     let (map, orders, out) = (path("map.yaml"), path("orders.txt"), path("events.jsonl"));
     let shop = path("shop");
-    let args =
-        ["import", &shop, "--source", "till", "--map", &map, &orders, "--out", &out];
+    let args = ["import", &shop, "--source", "till", "--map", &map, &orders, "--out", &out];
     let run = sojourn(&args);
     assert_eq!(run.code, 0, "{}", run.err);
     assert_eq!(

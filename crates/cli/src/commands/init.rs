@@ -105,7 +105,7 @@ fn report(dir: &Path, template: &Template, written: &[&str]) {
         (format!("sojourn up {}", dir.display()), "run it; messages land in data/outbox"),
         (format!("less {}", dir.join("README.md").display()), "what to try"),
     ] {
-        term::line(&format!("  {} {}", term::fit(&command, 34), paint(Ink::Dim, about)));
+        term::line(&format!("  {} {}", term::pad(&command, 34), paint(Ink::Dim, about)));
     }
 }
 

@@ -44,9 +44,8 @@ pub(crate) struct Globals {
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For people.
+    // No doc comments: they would make `--help` twice as long.
     Text,
-    /// One JSON object per line.
     Json,
 }
 
@@ -108,7 +107,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
 
 /// `sojourn` alone: where to begin.
 fn greet() -> Exit {
-    let command = |text: &str| paint(Ink::Bold, &term::fit(text, 44));
+    let command = |text: &str| paint(Ink::Bold, &term::pad(text, 46));
     term::line(
         "Sojourn recognises every customer on every channel, and decides what to send, when,",
     );
