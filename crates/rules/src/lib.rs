@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** no engine state, no clock, no I/O but what [`Files`] was given.
 
+mod cel;
 mod definitions;
 pub mod duration;
 mod eval;
@@ -11,8 +12,14 @@ mod files;
 mod finding;
 mod functions;
 pub mod limits;
+mod lint;
+mod liquid_reads;
+mod load;
+pub mod normalize;
 mod reader;
+mod resolve;
 pub mod yaml;
+mod zones;
 
 pub use definitions::*;
 pub use eval::{eval, holds};
@@ -21,3 +28,5 @@ pub use expr::{
 };
 pub use files::Files;
 pub use finding::{Finding, Severity};
+pub use load::{compile, liquid_parser};
+pub use resolve::resolve;
