@@ -2,7 +2,7 @@
 
 use crate::limits;
 use sojourn_model::{DurationMs, Identifier, IdentifierKind, Name};
-use sojourn_rules::Workspace;
+use sojourn_rules::Definitions;
 use std::collections::BTreeSet;
 
 /// Rules of resolution (semantics 2).
@@ -47,7 +47,8 @@ impl Default for IdentityRules {
 impl IdentityRules {
     /// The defaults with the workspace's shared devices; the salt is the workspace's name until the
     /// node sets a secret one.
-    pub fn of(workspace: &Workspace) -> Self {
+    pub fn of(definitions: &Definitions) -> Self {
+        let workspace = &definitions.workspace;
         let shared = workspace.sources.iter().filter(|source| source.shared_devices);
         Self {
             shared_sources: shared.map(|source| source.id.clone()).collect(),
