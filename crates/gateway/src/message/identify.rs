@@ -165,6 +165,11 @@ fn narrow(index: usize) -> u16 {
     u16::try_from(index).unwrap_or(u16::MAX)
 }
 
+/// `value` as it is compared, shared.
+pub(crate) fn normalised(kind: &IdentifierKind, value: &str) -> Option<Name> {
+    normalise(kind, value).map(Name::from)
+}
+
 /// The form under which a value is compared. `None`: it cannot be of this kind.
 fn normalise<'v>(kind: &IdentifierKind, value: &'v str) -> Option<Cow<'v, str>> {
     let value = value.trim();

@@ -15,6 +15,7 @@ mod time;
 mod wire;
 
 pub use identify::{IDENTIFIER_BYTES_MAX, IDENTIFIERS_MAX};
+pub(crate) use identify::normalised;
 pub use object::{DEPTH_MAX, repair_surrogates};
 pub use time::parse_rfc3339;
 
@@ -22,7 +23,9 @@ use identify::Places;
 use object::Members;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use sojourn_model::{Identifier, IdentifierKind, Name, Timestamp, Touchpoint, event_names};
+use sojourn_model::{
+    Identifier, IdentifierKind, Name, ProfileId, Timestamp, Touchpoint, event_names,
+};
 use sojourn_rules::{Definitions, EventPlan, Source};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -117,6 +120,8 @@ pub struct Converted<'m> {
     pub traits: Cow<'m, str>,
     pub context: Cow<'m, str>,
     pub imported: bool,
+    /// Known profile (links of messages); identity then only follows merges.
+    pub profile: Option<ProfileId>,
     /// Identifiers that a limit left out (LIM-1: visible as a metric).
     pub left_out: usize,
 }
@@ -124,19 +129,31 @@ pub struct Converted<'m> {
 impl Converted<'_> {
     /// As a touchpoint of the model.
     pub fn touchpoint(&self) -> Touchpoint<'_> {
+        self.with(self.identifiers.clone())
+    }
+
+    /// Appends the touchpoint as a record of the `touchpoints` topic to `out`.
+    pub fn encode(&mut self, out: &mut Vec<u8>) {
+        let identifiers = std::mem::take(&mut self.identifiers);
+        let touchpoint = self.with(identifiers);
+        sojourn_proto::encode_touchpoint_record(&touchpoint, out);
+        self.identifiers = touchpoint.identifiers;
+    }
+
+    fn with(&self, identifiers: Vec<Identifier>) -> Touchpoint<'_> {
         Touchpoint {
             message_id: &self.message_id,
             source: self.source,
             channel: self.channel,
             event: &self.event,
-            identifiers: self.identifiers.clone(),
+            identifiers,
             occurred_at: self.occurred_at,
             received_at: self.received_at,
             properties: &self.properties,
             traits: &self.traits,
             context: &self.context,
             imported: self.imported,
-            profile: None,
+            profile: self.profile,
         }
     }
 }
@@ -347,6 +364,7 @@ impl Converter {
             traits,
             context,
             imported: envelope.imported,
+            profile: None,
             left_out,
         })
     }
@@ -550,4 +568,4 @@ fn merge<'m>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
