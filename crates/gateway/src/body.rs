@@ -21,12 +21,10 @@ pub(crate) async fn read(
     match encoding.trim().to_ascii_lowercase().as_str() {
         "" | "identity" => Ok(bytes),
         "gzip" | "x-gzip" => unpack(&bytes, limit),
-        _ => Err(Rejected::new(
-            "content-encoding",
-            "is not supported",
-            "send gzip or nothing",
-        )
-        .into()),
+        _ => {
+            Err(Rejected::new("content-encoding", "is not supported", "send gzip or nothing")
+                .into())
+        }
     }
 }
 

@@ -6,10 +6,10 @@
 //! never less, and it concerns only what was approved before `until`.
 
 use crate::message::Converted;
+use serde::Deserialize;
 use sojourn_model::{IdentifierKind, Name, Timestamp, event_names};
 use sojourn_ports::GateMark;
 use sojourn_rules::Definitions;
-use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -60,7 +60,8 @@ pub(crate) fn marks(
             marks.add(&statement, channel, purpose);
         }
         event_names::UNSUBSCRIBED => {
-            let own = Some(touchpoint.channel).filter(|own| definitions.workspace.channels.contains_key(*own));
+            let own = Some(touchpoint.channel)
+                .filter(|own| definitions.workspace.channels.contains_key(*own));
             marks.add(&statement, channel.or(own), purpose);
         }
         event_names::EMAIL_BOUNCED if statement.kind.as_deref() != Some("soft") => {
@@ -103,7 +104,8 @@ impl Marks<'_> {
         for raw in named.into_iter().flatten().map(|raw| raw.trim()) {
             values.extend(forms(raw));
         }
-        values.extend(self.touchpoint.identifiers.iter().map(|identifier| identifier.value.clone()));
+        values
+            .extend(self.touchpoint.identifiers.iter().map(|identifier| identifier.value.clone()));
         values.retain(|value| !value.is_empty() && &**value != PERSON_ENDPOINT);
         values.sort();
         values.dedup();
@@ -154,7 +156,8 @@ fn denied_by_stamp(context: &str, definitions: &Definitions) -> Vec<Name> {
         .ok()
         .and_then(|context| context.consent?.category_preferences)
         .unwrap_or_default();
-    let denied = categories.iter().filter(|(_, granted)| **granted == serde_json::Value::Bool(false));
+    let denied =
+        categories.iter().filter(|(_, granted)| **granted == serde_json::Value::Bool(false));
     let purposes = &definitions.policy.purposes;
     denied
         .filter_map(|(category, _)| {
@@ -192,18 +195,24 @@ mod tests {
     #[test]
     fn what_is_taken_back_is_marked_for_every_value_known() {
         let consent = |properties: &str| {
-            format!(r#"{{"type":"track","event":"Consent Changed","userId":"u","properties":{properties}}}"#)
+            format!(
+                r#"{{"type":"track","event":"Consent Changed","userId":"u","properties":{properties}}}"#
+            )
         };
         check("site", &consent(r#"{"state":"granted","purpose":"marketing"}"#), &[]);
         check(
             "site",
-            &consent(r#"{"state":"denied","channel":"email","purpose":"marketing","endpoint":" A@b.c "}"#),
+            &consent(
+                r#"{"state":"denied","channel":"email","purpose":"marketing","endpoint":" A@b.c "}"#,
+            ),
             &["A@b.c email marketing", "a@b.c email marketing", "u email marketing"],
         );
         check("site", &consent(r#"{"state":"denied","endpoint":"profile"}"#), &["u * *"]);
         check("site", &consent(r#"{"state":7}"#), &["u * *"]);
         let event = |event: &str, properties: &str| {
-            format!(r#"{{"type":"track","event":"{event}","userId":"u","properties":{properties}}}"#)
+            format!(
+                r#"{{"type":"track","event":"{event}","userId":"u","properties":{properties}}}"#
+            )
         };
         check("site", &event("Unsubscribed", "{}"), &["u * *"]);
         check("mail", &event("Unsubscribed", r#"{"purpose":"feedback"}"#), &["u email feedback"]);

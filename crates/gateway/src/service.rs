@@ -69,7 +69,7 @@ pub struct Options {
 
 /// The gateway. Cheap to clone; all clones are one.
 #[derive(Clone)]
-pub struct Gateway(Arc<Shared>);
+pub struct Gateway(pub(crate) Arc<Shared>);
 
 pub(crate) struct Shared {
     pub(crate) log: Arc<dyn Log>,
@@ -97,13 +97,6 @@ pub(crate) struct Current {
 impl Current {
     pub(crate) fn definitions(&self) -> &Definitions {
         self.converter.definitions()
-    }
-}
-
-impl std::ops::Deref for Gateway {
-    type Target = Shared;
-    fn deref(&self) -> &Shared {
-        &self.0
     }
 }
 
@@ -136,9 +129,14 @@ impl Gateway {
     }
 
     /// Takes a published version up; requests under way end with the one they began with.
-    pub fn define(&self, definitions: &Arc<Definitions>, secrets: &Secrets) -> Result<(), KeyError> {
+    pub fn define(
+        &self,
+        definitions: &Arc<Definitions>,
+        secrets: &Secrets,
+    ) -> Result<(), KeyError> {
         let keys = Keys::new(&definitions.workspace, secrets)?;
-        *self.0.current.write() = Arc::new(Current { converter: Converter::new(definitions), keys });
+        *self.0.current.write() =
+            Arc::new(Current { converter: Converter::new(definitions), keys });
         Ok(())
     }
 

@@ -111,7 +111,7 @@ impl Places {
         }
         let person_traits = if parts.group_traits { "" } else { parts.traits };
         for (node, text) in [
-            (&self.properties, parts.properties),
+            (&self.properties, &*parts.properties),
             (&self.traits, person_traits),
             (&self.context, parts.context),
         ] {
