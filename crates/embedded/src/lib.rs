@@ -2,6 +2,8 @@
 
 mod journal;
 mod lock;
+mod store;
 
 pub use journal::{Damage, Journal, JournalOptions, JournalStats, Probes};
 pub use lock::{DirLock, LockError};
+pub use store::{FjallStore, StoreError, StoreOptions};
