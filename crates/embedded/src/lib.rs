@@ -1,5 +1,7 @@
 //! Log, state store and identity graph on one machine: own segment files and fjall.
 
+#[cfg(test)]
+mod contract;
 mod journal;
 mod lock;
 mod store;
