@@ -1,1 +1,11 @@
-//! own segment log and fjall state on one machine.
+//! Log, state store and identity graph on one machine: own segment files and fjall.
+
+#[cfg(test)]
+mod contract;
+mod journal;
+mod lock;
+mod store;
+
+pub use journal::{Damage, Journal, JournalOptions, JournalStats, Probes};
+pub use lock::{DirLock, LockError};
+pub use store::{FjallStore, StoreError, StoreOptions};
