@@ -110,13 +110,13 @@ async fn take_in(
                 Rejected::new("message_json", reason, "send JSON in UTF-8")
             });
             let result = text.map(repair_surrogates).and_then(|text| {
-                let converted = current.converter.convert(&text, &envelope);
-                converted.map(|converted| load.push(converted, current.definitions())).map_err(
-                    |reason| {
-                        load.reject(&reason, source_id, envelope.received_at, &text);
-                        reason
-                    },
-                )
+                current
+                    .converter
+                    .convert(&text, &envelope)
+                    .map(|converted| load.push(converted, current.definitions()))
+                    .inspect_err(|reason| {
+                        load.reject(reason, source_id, envelope.received_at, &text);
+                    })
             });
             if let Err(reason) = result {
                 let Rejected { field, reason, remedy } = reason;

@@ -116,7 +116,8 @@ async fn refusals_name_the_field_and_keep_what_they_refuse() {
     let long = format!(r#"{{"type":"track","event":"E","userId":"{}"}}"#, "x".repeat(40_000));
     let many = format!(r#"{{"batch":[{}]}}"#, vec!["{}"; 2_501].join(","));
     let big = vec![b' '; 600 << 10];
-    let cases: Vec<(&str, Vec<&str>, Vec<u8>, u16, &str)> = vec![
+    type Case<'c> = (&'c str, Vec<&'c str>, Vec<u8>, u16, &'c str);
+    let cases: Vec<Case<'_>> = vec![
         ("POST /v1/track", vec![], r#"{"event":"E"}"#.into(), 401, "unauthorized"),
         ("POST /v1/track", vec![], r#"{"event":"E","writeKey":"no"}"#.into(), 401, "unauthorized"),
         ("POST /v1/track", vec![&wk], "{}".into(), 400, r#""field":"event""#),
