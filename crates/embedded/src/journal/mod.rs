@@ -10,6 +10,7 @@
 //!
 //! Locks, in this order: `order` (one append at a time gets its place), `segments`, a partition.
 
+mod export;
 mod frame;
 mod keeper;
 mod options;
@@ -21,8 +22,10 @@ mod segment;
 mod tests;
 mod writer;
 
+pub(crate) use export::write_layout;
 pub use options::{JournalOptions, Probes};
 pub use recover::Damage;
+pub(crate) use segment::file_name as segment_name;
 
 use bytes::Bytes;
 use frame::Draft;
@@ -196,6 +199,7 @@ impl Journal {
     }
 
     /// Segment and byte up to which the files are known to be on disk.
+    #[cfg(test)]
     pub(crate) fn durable_at(&self) -> (u64, u64) {
         self.shared.order.lock().durable_at
     }
