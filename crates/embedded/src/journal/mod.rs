@@ -12,6 +12,8 @@
 
 mod export;
 mod frame;
+#[cfg(test)]
+mod fuzz_tests;
 mod keeper;
 mod options;
 mod partition;
