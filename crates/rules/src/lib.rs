@@ -18,6 +18,8 @@ mod load;
 pub mod normalize;
 mod reader;
 mod resolve;
+#[cfg(test)]
+mod tests;
 pub mod yaml;
 mod zones;
 
