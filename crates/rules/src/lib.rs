@@ -18,6 +18,9 @@ mod load;
 pub mod normalize;
 mod reader;
 mod resolve;
+pub mod schema;
+#[cfg(test)]
+mod tests;
 pub mod yaml;
 mod zones;
 
