@@ -22,4 +22,5 @@ mod testing;
 pub use grpc::IngestGrpc;
 pub use keys::{KeyError, Secrets};
 pub use refusal::Refusal;
-pub use service::{Gateway, Options, Prompts, Sizes, shard_of};
+pub use revocation::marks as revocation_marks;
+pub use service::{Gateway, Options, Sizes, shard_of};
