@@ -12,7 +12,7 @@ pub const POLICY: &str = include_str!("../schemas/policy.json");
 pub const SEGMENTS: &str = include_str!("../schemas/segments.json");
 /// journeys/*.yaml
 pub const JOURNEY: &str = include_str!("../schemas/journey.json");
-/// templates/<name>/<locale>.yaml
+/// `templates/<name>/<locale>.yaml`
 pub const TEMPLATE: &str = include_str!("../schemas/template.json");
 
 /// The schema of the workspace file at `path`; `None`: it is no YAML file of a workspace.
