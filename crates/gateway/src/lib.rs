@@ -9,6 +9,7 @@
 mod body;
 mod grpc;
 mod http;
+mod import;
 mod keys;
 pub mod limits;
 pub mod message;
@@ -20,6 +21,7 @@ mod service;
 mod testing;
 
 pub use grpc::IngestGrpc;
+pub use import::ImportGrpc;
 pub use keys::{KeyError, Secrets};
 pub use refusal::Refusal;
 pub use revocation::marks as revocation_marks;
