@@ -1,0 +1,53 @@
+//! LOG-1: acknowledged is in the log. LOG-2: applied once. DET-1: a replay gives the same. LIM-1:
+//! nothing outgrows its named limit.
+
+use crate::observed::{Observed, Violation};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) fn check(observed: &Observed) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let logged: BTreeSet<&str> = observed.logged.iter().map(String::as_str).collect();
+    for (id, _) in &observed.acknowledged {
+        if !logged.contains(id.as_str()) {
+            found.push(Violation::new("LOG-1", format!("{id} was acknowledged and is not in the log")));
+        }
+    }
+    let mut copies = BTreeMap::new();
+    for decision in &observed.decisions_raw {
+        if let Some(first) = copies.insert(decision.id, decision)
+            && first != decision
+        {
+            found.push(Violation::new(
+                "DET-1",
+                format!("a replay decided {} otherwise:\n  {first:?}\n  {decision:?}", decision.id),
+            ));
+        }
+    }
+    for (partition, (seen, again)) in observed.decisions.iter().zip(&observed.replayed).enumerate() {
+        if let Some((a, b)) = seen.iter().zip(again).find(|(a, b)| a != b) {
+            found.push(Violation::new(
+                "LOG-2",
+                format!("partition {partition}: published {a:?}\n  but a clean replay gives {b:?}"),
+            ));
+        } else if seen.len() != again.len() {
+            found.push(Violation::new(
+                "LOG-2",
+                format!("partition {partition}: {} decisions published, a clean replay gives {}", seen.len(), again.len()),
+            ));
+        }
+    }
+    for (partition, (state, replayed)) in observed.states.iter().enumerate() {
+        if state != replayed {
+            found.push(Violation::new(
+                "DET-1",
+                format!("partition {partition}: its state differs from a clean replay's"),
+            ));
+        }
+    }
+    for (what, length, limit) in &observed.lengths {
+        if length > limit {
+            found.push(Violation::new("LIM-1", format!("{what} grew to {length}, over its limit of {limit}")));
+        }
+    }
+    found
+}
