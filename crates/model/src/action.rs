@@ -82,6 +82,11 @@ pub struct Action {
     pub cause: Name,
     /// What to do with an unknown outcome.
     pub class: MessageClass,
+    /// Priority of the send: greater goes first when a channel's rate is short.
+    pub priority: i32,
+    /// Values of the identifiers that the profile held when it was decided: a revocation that names
+    /// any of them closes the gate (CON-2).
+    pub identifiers: Vec<Name>,
 }
 
 /// What came of an action.

@@ -5,6 +5,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// Names a candidate: one message that one run wants to send, through all its evaluations.
 /// `sequence` is the run's place in the profile, `step` the step's place in the tree, and
@@ -25,6 +26,19 @@ impl fmt::Display for CandidateId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "c{:x}-{}-{}", self.profile.0, self.run, self.step)?;
         if self.visit > 0 { write!(f, "-{}", self.visit) } else { Ok(()) }
+    }
+}
+
+impl FromStr for CandidateId {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.strip_prefix('c').ok_or(())?.splitn(4, '-');
+        let mut next = || parts.next().ok_or(());
+        let profile = ProfileId(u64::from_str_radix(next()?, 16).map_err(|_| ())?);
+        let run = next()?.parse().map_err(|_| ())?;
+        let step = next()?.parse().map_err(|_| ())?;
+        let visit = next().map_or(Ok(0), |text| text.parse().map_err(|_| ()))?;
+        Ok(Self { profile, run, step, visit })
     }
 }
 

@@ -16,5 +16,5 @@ pub mod state;
 pub use clock::Clock;
 pub use gate::{Gate, GateMark, GateQuery, GateVerdict, Permit};
 pub use graph::{GraphCommit, GraphError, GraphWrite, IdentityGraph, NodeKey};
-pub use log::{Append, Bounds, Done, Entry, Log, LogError, ReadLimit, Topic};
+pub use log::{Append, Bounds, Done, Entry, Layout, Log, LogError, ReadLimit, Topic};
 pub use state::{Checkpoint, Claim, Space, StateError, StateStore, Write};

@@ -193,8 +193,94 @@ pub trait Log: Send + Sync {
     fn trim(&self, below: &[(Topic, u16, u64)]) -> Result<(), LogError>;
 }
 
+/// How many partitions each topic has; fixed when a log is created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    counts: [u16; Topic::ALL.len()],
+}
+
+impl Layout {
+    /// `shards` of touchpoints; `partitions` of profiles and of what their owners write (actions,
+    /// decisions) or is written about it (dispatch); one of everything else. Both above zero.
+    pub fn new(shards: u16, partitions: u16) -> Self {
+        assert!(shards > 0 && partitions > 0, "a topic has at least one partition");
+        let counts = Topic::ALL.map(|topic| match topic {
+            Topic::Touchpoints => shards,
+            Topic::Profiles | Topic::Actions | Topic::Decisions | Topic::Dispatch => partitions,
+            Topic::Definitions | Topic::DeadLetters => 1,
+        });
+        Self { counts }
+    }
+
+    /// The layout with these counts, in the order of [`Topic::ALL`]; `None` when one is zero.
+    pub fn from_counts(counts: [u16; Topic::ALL.len()]) -> Option<Self> {
+        counts.iter().all(|&count| count > 0).then_some(Self { counts })
+    }
+
+    /// Partitions of a topic.
+    pub fn partitions(&self, topic: Topic) -> u16 {
+        self.counts[topic as usize]
+    }
+
+    /// Partitions of all topics.
+    pub fn total(&self) -> usize {
+        self.counts.iter().map(|&count| usize::from(count)).sum()
+    }
+
+    /// Dense index of a partition over all topics, below [`Layout::total`]; `None` when the topic
+    /// has no such partition.
+    pub fn index(&self, topic: Topic, partition: u16) -> Option<usize> {
+        let before = &self.counts[..topic as usize];
+        (partition < self.partitions(topic)).then(|| {
+            before.iter().map(|&count| usize::from(count)).sum::<usize>() + usize::from(partition)
+        })
+    }
+
+    /// Every partition, in the order of [`Layout::index`].
+    pub fn all(&self) -> impl Iterator<Item = (Topic, u16)> + '_ {
+        Topic::ALL
+            .into_iter()
+            .flat_map(|topic| (0..self.partitions(topic)).map(move |partition| (topic, partition)))
+    }
+}
+
 /// Limits of every log (LIM-1).
 pub mod limits {
+    use super::{Append, Layout, LogError};
+
+    /// Refuses what is over a limit or names a partition that `layout` does not have.
+    pub fn check(layout: &Layout, appends: &[Append]) -> Result<(), LogError> {
+        let (mut records, mut bytes) = (0, 0);
+        for append in appends {
+            if layout.index(append.topic, append.partition).is_none() {
+                let limit = usize::from(layout.partitions(append.topic)) - 1;
+                return Err(LogError::Limit { what: "the partition's number", limit });
+            }
+            records += append.values.len();
+            for value in &append.values {
+                if value.len() > RECORD_BYTES_MAX {
+                    let what = "bytes of a record";
+                    return Err(LogError::Limit { what, limit: RECORD_BYTES_MAX });
+                }
+                bytes += value.len();
+            }
+        }
+        if records > APPEND_RECORDS_MAX {
+            let what = "records of an append";
+            return Err(LogError::Limit { what, limit: APPEND_RECORDS_MAX });
+        }
+        if bytes > APPEND_BYTES_MAX {
+            let what = "bytes of an append";
+            return Err(LogError::Limit { what, limit: APPEND_BYTES_MAX });
+        }
+        if appends.len() > APPENDS_MAX {
+            return Err(LogError::Limit { what: "appends of one call", limit: APPENDS_MAX });
+        }
+        Ok(())
+    }
+
+    /// `Append`s in one call.
+    pub const APPENDS_MAX: usize = 4_096;
     /// Bytes of one record's value.
     pub const RECORD_BYTES_MAX: usize = 4 << 20;
     /// Bytes of values in one `append` call.

@@ -24,6 +24,20 @@ pub enum Space {
     Index = 7,
 }
 
+impl Space {
+    /// Every space; the place in this list is its ordinal.
+    pub const ALL: [Self; 8] = [
+        Self::Profile,
+        Self::Wake,
+        Self::Meta,
+        Self::Merge,
+        Self::Graph,
+        Self::Seen,
+        Self::Content,
+        Self::Index,
+    ];
+}
+
 /// One write of a checkpoint.
 #[derive(Debug, Clone)]
 pub struct Write {
@@ -44,7 +58,7 @@ pub struct Claim {
     pub position: Option<u64>,
 }
 
-/// An atomic step from one position to a later one.
+/// An atomic step from one position to a later (or the same) one; a step back fails.
 #[derive(Debug, Default)]
 pub struct Checkpoint {
     /// Offset of the next record to apply.
@@ -117,6 +131,39 @@ pub trait StateStore: Send + Sync {
 
 /// Limits of every store (LIM-1).
 pub mod limits {
+    use super::{Checkpoint, StateError};
+
+    /// Refuses an owner's name that is empty, too long or has a NUL.
+    pub fn check_owner(owner: &str) -> Result<(), StateError> {
+        if owner.is_empty() || owner.len() > OWNER_BYTES_MAX || owner.contains('\0') {
+            return Err(StateError::Failed(format!(
+                "owner {owner:?} is not a name of 1 to {OWNER_BYTES_MAX} bytes without NUL"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses what is over a limit.
+    pub fn check(checkpoint: &Checkpoint) -> Result<(), StateError> {
+        for write in &checkpoint.writes {
+            if write.key.len() > KEY_BYTES_MAX {
+                return Err(StateError::Failed(format!(
+                    "a key of {} bytes is over the limit of {KEY_BYTES_MAX}",
+                    write.key.len()
+                )));
+            }
+            let bytes = write.value.as_ref().map_or(0, bytes::Bytes::len);
+            if bytes > VALUE_BYTES_MAX {
+                return Err(StateError::Failed(format!(
+                    "a value of {bytes} bytes is over the limit of {VALUE_BYTES_MAX}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of an owner's name.
+    pub const OWNER_BYTES_MAX: usize = 64;
     /// Bytes of a key.
     pub const KEY_BYTES_MAX: usize = 256;
     /// Bytes of a value.

@@ -1,1 +1,218 @@
-//! Conversions between log records and the model.
+//! What several records share: origins, identifiers, commands, names.
+
+use crate::log;
+use crate::wire::{self, Reader, Sink, WireError};
+use sojourn_model::{Command, Identifier, IdentifierKind, KillTarget, Name, Timestamp};
+
+/// Where a published record comes from: the place of the record that its author was applying, and
+/// the place among the records it published for it. A reader keeps the highest it has seen per
+/// source partition and skips what is not above it (LOG-2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// Partition of the source: an identity shard, or an owner of `profiles` (`from_owner`).
+    pub partition: u16,
+    /// Offset there.
+    pub offset: u64,
+    /// Which of the records published for it.
+    pub index: u32,
+}
+
+pub(crate) fn write_origin(out: &mut impl Sink, origin: Origin) {
+    wire::varint(out, 1, origin.partition.into());
+    wire::varint(out, 2, origin.offset);
+    wire::varint(out, 3, origin.index.into());
+}
+
+pub(crate) fn read_origin(bytes: &[u8]) -> Result<Origin, WireError> {
+    let mut origin = Origin { partition: 0, offset: 0, index: 0 };
+    let mut reader = Reader::new(bytes, "origin");
+    while let Some((number, value)) = reader.next()? {
+        match number {
+            1 => origin.partition = value.u16("origin.partition")?,
+            2 => origin.offset = value.varint("origin.offset")?,
+            3 => origin.index = value.u32("origin.index")?,
+            _ => {}
+        }
+    }
+    Ok(origin)
+}
+
+pub(crate) fn origin_to_wire(origin: Origin) -> log::Origin {
+    log::Origin { partition: origin.partition.into(), offset: origin.offset, index: origin.index }
+}
+
+pub(crate) fn origin_from_wire(origin: Option<log::Origin>) -> Result<Origin, WireError> {
+    let origin = origin.ok_or_else(|| WireError::new("origin", "missing"))?;
+    let partition = u16::try_from(origin.partition)
+        .map_err(|_| WireError::new("origin.partition", "over 16 bits"))?;
+    Ok(Origin { partition, offset: origin.offset, index: origin.index })
+}
+
+/// The written kind in two parts, so that nothing is put together: `social:` and the network.
+#[inline]
+fn kind_parts(kind: &IdentifierKind) -> (&'static str, &str) {
+    match kind {
+        IdentifierKind::CustomerId => ("customer_id", ""),
+        IdentifierKind::Email => ("email", ""),
+        IdentifierKind::Phone => ("phone", ""),
+        IdentifierKind::LoyaltyId => ("loyalty_id", ""),
+        IdentifierKind::AnonymousId => ("anonymous_id", ""),
+        IdentifierKind::DeviceId => ("device_id", ""),
+        IdentifierKind::Social(network) => ("social:", network),
+        IdentifierKind::Custom(name) => ("custom:", name),
+    }
+}
+
+/// Bytes of an identifier's message.
+#[inline]
+pub(crate) fn identifier_len(identifier: &Identifier) -> usize {
+    let (head, tail) = kind_parts(&identifier.kind);
+    let value = identifier.value.len();
+    wire::delimited_len(head.len() + tail.len())
+        + if value == 0 { 0 } else { wire::delimited_len(value) }
+}
+
+#[inline]
+pub(crate) fn write_identifier(out: &mut impl Sink, identifier: &Identifier) {
+    let (head, tail) = kind_parts(&identifier.kind);
+    wire::head(out, 1, head.len() + tail.len());
+    out.put(head.as_bytes());
+    out.put(tail.as_bytes());
+    wire::bytes(out, 2, identifier.value.as_bytes());
+}
+
+#[inline]
+pub(crate) fn read_identifier(bytes: &[u8]) -> Result<Identifier, WireError> {
+    let (mut kind, mut text) = ("", "");
+    let mut reader = Reader::new(bytes, "identifier");
+    while let Some((number, value)) = reader.next()? {
+        match number {
+            1 => kind = value.str("identifier.kind")?,
+            2 => text = value.str("identifier.value")?,
+            _ => {}
+        }
+    }
+    let kind = IdentifierKind::parse(kind)
+        .ok_or_else(|| WireError::new("identifier.kind", "not a known kind"))?;
+    Ok(Identifier::new(kind, text))
+}
+
+pub(crate) fn identifier_to_wire(identifier: &Identifier) -> log::Identifier {
+    log::Identifier { kind: identifier.kind.to_string(), value: identifier.value.to_string() }
+}
+
+pub(crate) fn identifier_from_wire(identifier: &log::Identifier) -> Result<Identifier, WireError> {
+    let kind = IdentifierKind::parse(&identifier.kind)
+        .ok_or_else(|| WireError::new("identifier.kind", "not a known kind"))?;
+    Ok(Identifier::new(kind, &identifier.value))
+}
+
+/// An optional name for the wire.
+pub(crate) fn text(name: Option<&Name>) -> Option<String> {
+    name.map(ToString::to_string)
+}
+
+/// An optional name from the wire.
+pub(crate) fn named(text: Option<&String>) -> Option<Name> {
+    text.map(|text| Name::from(text.as_str()))
+}
+
+/// Reads an id that the model writes.
+pub(crate) fn id<T: std::str::FromStr>(field: &'static str, text: &str) -> Result<T, WireError> {
+    text.parse().map_err(|_| WireError::new(field, "not an id of this kind"))
+}
+
+/// A prost message that does not decode, with prost's words for the place.
+pub(crate) fn decode<M: prost::Message + Default>(
+    field: &'static str,
+    bytes: &[u8],
+) -> Result<M, WireError> {
+    M::decode(bytes).map_err(|error| WireError::new(field, error.to_string()))
+}
+
+pub(crate) fn command_to_wire(command: &Command) -> log::Command {
+    let mut wire = log::Command::default();
+    match command {
+        Command::Pause { journey } => {
+            wire.kind = "pause".into();
+            wire.journey = journey.to_string();
+        }
+        Command::Resume { journey } => {
+            wire.kind = "resume".into();
+            wire.journey = journey.to_string();
+        }
+        Command::Stop { journey } => {
+            wire.kind = "stop".into();
+            wire.journey = journey.to_string();
+        }
+        Command::Kill { target } => {
+            wire.kind = "kill".into();
+            target_to_wire(target, &mut wire);
+        }
+        Command::Release { target } => {
+            wire.kind = "release".into();
+            target_to_wire(target, &mut wire);
+        }
+        Command::Erase => wire.kind = "erase".into(),
+        Command::Unmerge => wire.kind = "unmerge".into(),
+        Command::Unsuppress { channel, endpoint, reason } => {
+            wire.kind = "unsuppress".into();
+            wire.channel = channel.to_string();
+            wire.endpoint = text(endpoint.as_ref());
+            wire.reason = reason.to_string();
+        }
+        Command::Audit { actor, at, text } => {
+            wire.kind = "audit".into();
+            wire.actor = actor.to_string();
+            wire.at_ms = at.0;
+            wire.reason = text.to_string();
+        }
+    }
+    wire
+}
+
+fn target_to_wire(target: &KillTarget, wire: &mut log::Command) {
+    let (kind, name) = match target {
+        KillTarget::All => ("all", ""),
+        KillTarget::Class(name) => ("class", &**name),
+        KillTarget::Channel(name) => ("channel", &**name),
+        KillTarget::Journey(name) => ("journey", &**name),
+    };
+    wire.target_kind = kind.into();
+    wire.target = name.into();
+}
+
+fn target_from_wire(wire: &log::Command) -> Result<KillTarget, WireError> {
+    let name = || Name::from(wire.target.as_str());
+    match wire.target_kind.as_str() {
+        "all" => Ok(KillTarget::All),
+        "class" => Ok(KillTarget::Class(name())),
+        "channel" => Ok(KillTarget::Channel(name())),
+        "journey" => Ok(KillTarget::Journey(name())),
+        _ => Err(WireError::new("command.target_kind", "not all, class, channel or journey")),
+    }
+}
+
+pub(crate) fn command_from_wire(wire: &log::Command) -> Result<Command, WireError> {
+    let journey = || Name::from(wire.journey.as_str());
+    Ok(match wire.kind.as_str() {
+        "pause" => Command::Pause { journey: journey() },
+        "resume" => Command::Resume { journey: journey() },
+        "stop" => Command::Stop { journey: journey() },
+        "kill" => Command::Kill { target: target_from_wire(wire)? },
+        "release" => Command::Release { target: target_from_wire(wire)? },
+        "erase" => Command::Erase,
+        "unmerge" => Command::Unmerge,
+        "unsuppress" => Command::Unsuppress {
+            channel: wire.channel.as_str().into(),
+            endpoint: named(wire.endpoint.as_ref()),
+            reason: wire.reason.as_str().into(),
+        },
+        "audit" => Command::Audit {
+            actor: wire.actor.as_str().into(),
+            at: Timestamp(wire.at_ms),
+            text: wire.reason.as_str().into(),
+        },
+        _ => return Err(WireError::new("command.kind", "not a known command")),
+    })
+}

@@ -5,6 +5,7 @@
 mod definitions;
 pub mod duration;
 mod eval;
+pub mod explain;
 mod expr;
 mod files;
 mod finding;

@@ -1,0 +1,251 @@
+//! The gate in one process: marks in memory, permits counted, marks wait for permits (CON-2).
+//!
+//! After a restart the gate is empty; whoever opens it for the dispatcher first lets identity and
+//! engine catch up with the log, which sets the marks anew.
+
+use parking_lot::{Condvar, Mutex};
+use sojourn_model::{ActionId, KillTarget, Name, ProfileId, Timestamp};
+use sojourn_ports::{Clock, Gate, GateMark, GateQuery, GateVerdict, Permit};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Purpose that a revocation "of any purpose" spares.
+const SERVICE: &str = "service";
+
+/// The gate of a single process.
+///
+/// [`Gate::mark`] waits for permits. A single-threaded caller (the simulator) must therefore hold
+/// no permit over a `mark`, or use [`MemoryGate::try_mark`].
+pub struct MemoryGate {
+    clock: Arc<dyn Clock>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    released: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Revocations by endpoint or identifier value: what, and the latest log time.
+    endpoints: BTreeMap<Name, Vec<Revocation>>,
+    people: BTreeMap<ProfileId, Vec<Revocation>>,
+    /// With the time at which the mark came.
+    cancelled: BTreeMap<ActionId, Timestamp>,
+    erased: BTreeMap<ProfileId, Timestamp>,
+    killed: BTreeSet<KillTarget>,
+    permits: BTreeMap<u64, GateQuery>,
+    next_permit: u64,
+    unreachable: bool,
+}
+
+#[derive(PartialEq)]
+struct Revocation {
+    channel: Option<Name>,
+    purpose: Option<Name>,
+    at: Timestamp,
+}
+
+impl Revocation {
+    fn stops(&self, query: &GateQuery) -> bool {
+        query.approved_at < self.at && covers(&self.channel, &self.purpose, query)
+    }
+}
+
+fn covers(channel: &Option<Name>, purpose: &Option<Name>, query: &GateQuery) -> bool {
+    channel.as_ref().is_none_or(|channel| *channel == query.channel)
+        && match purpose {
+            Some(purpose) => *purpose == query.purpose,
+            None => &*query.purpose != SERVICE,
+        }
+}
+
+fn targets(target: &KillTarget, query: &GateQuery) -> bool {
+    match target {
+        KillTarget::All => true,
+        KillTarget::Class(purpose) => *purpose == query.purpose,
+        KillTarget::Channel(channel) => *channel == query.channel,
+        KillTarget::Journey(journey) => *journey == query.journey,
+    }
+}
+
+/// Whether a mark forbids what a permit was given for.
+fn concerns(mark: &GateMark, query: &GateQuery) -> bool {
+    match mark {
+        GateMark::Revoked { endpoint, channel, purpose, at } => {
+            query.approved_at < *at
+                && (*endpoint == query.endpoint || query.identifiers.contains(endpoint))
+                && covers(channel, purpose, query)
+        }
+        GateMark::PersonRevoked { profile, channel, purpose, at } => {
+            *profile == query.profile && query.approved_at < *at && covers(channel, purpose, query)
+        }
+        GateMark::Cancelled(action) => *action == query.action,
+        GateMark::Erased(profile) => *profile == query.profile,
+        GateMark::Killed { target, on } => *on && targets(target, query),
+    }
+}
+
+impl State {
+    fn set(&mut self, mark: &GateMark, now: Timestamp) {
+        match mark {
+            GateMark::Revoked { endpoint, channel, purpose, at } => {
+                let list = self.endpoints.entry(endpoint.clone()).or_default();
+                revoke(list, channel, purpose, *at);
+            }
+            GateMark::PersonRevoked { profile, channel, purpose, at } => {
+                revoke(self.people.entry(*profile).or_default(), channel, purpose, *at);
+            }
+            GateMark::Cancelled(action) => {
+                self.cancelled.insert(*action, now);
+            }
+            GateMark::Erased(profile) => {
+                self.erased.insert(*profile, now);
+            }
+            GateMark::Killed { target, on: true } => {
+                self.killed.insert(target.clone());
+            }
+            GateMark::Killed { target, on: false } => {
+                self.killed.remove(target);
+            }
+        }
+    }
+
+    /// Why a query may not pass.
+    fn refusal(&self, query: &GateQuery) -> Option<&'static str> {
+        let stops = |list: &Vec<Revocation>| list.iter().any(|revoked| revoked.stops(query));
+        let by_endpoint = |value: &Name| self.endpoints.get(value).is_some_and(stops);
+        if self.erased.contains_key(&query.profile) {
+            return Some("erased");
+        }
+        if self.killed.iter().any(|target| targets(target, query)) {
+            return Some("killed");
+        }
+        if self.cancelled.contains_key(&query.action) {
+            return Some("cancelled");
+        }
+        let revoked = by_endpoint(&query.endpoint)
+            || query.identifiers.iter().any(by_endpoint)
+            || self.people.get(&query.profile).is_some_and(stops);
+        revoked.then_some("revoked")
+    }
+
+    fn holds_permit(&self, marks: &[GateMark]) -> bool {
+        self.permits.values().any(|query| marks.iter().any(|mark| concerns(mark, query)))
+    }
+}
+
+/// Keeps one entry per channel and purpose, with the latest instant.
+fn revoke(
+    list: &mut Vec<Revocation>,
+    channel: &Option<Name>,
+    purpose: &Option<Name>,
+    at: Timestamp,
+) {
+    let same = |old: &&mut Revocation| old.channel == *channel && old.purpose == *purpose;
+    match list.iter_mut().find(same) {
+        Some(old) => old.at = old.at.max(at),
+        None => {
+            list.push(Revocation { channel: channel.clone(), purpose: purpose.clone(), at });
+        }
+    }
+}
+
+impl MemoryGate {
+    /// An open gate. The clock stamps marks that carry no time, for [`MemoryGate::forget_before`].
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let shared = Shared { state: Mutex::default(), released: Condvar::new() };
+        Self { clock, shared: Arc::new(shared) }
+    }
+
+    /// As [`Gate::mark`] without waiting: the marks hold from now on; `true` when no permit that
+    /// they concern is out.
+    pub fn try_mark(&self, marks: &[GateMark]) -> bool {
+        let now = self.clock.now();
+        let mut state = self.shared.state.lock();
+        for mark in marks {
+            state.set(mark, now);
+        }
+        !state.holds_permit(marks)
+    }
+
+    /// Forgets marks that can concern nobody any more (LIM-1). The caller vouches that every action
+    /// approved before `horizon` has been handed over or given up, and that the engine has applied
+    /// every record before it. Kill switches stay.
+    pub fn forget_before(&self, horizon: Timestamp) {
+        let mut state = self.shared.state.lock();
+        let keep = |list: &mut Vec<Revocation>| {
+            list.retain(|revoked| revoked.at >= horizon);
+            !list.is_empty()
+        };
+        state.endpoints.retain(|_, list| keep(list));
+        state.people.retain(|_, list| keep(list));
+        state.cancelled.retain(|_, came| *came >= horizon);
+        state.erased.retain(|_, came| *came >= horizon);
+    }
+
+    /// Marks held: endpoints, people, actions, kill switches. For metrics and `doctor`.
+    pub fn len(&self) -> usize {
+        let state = self.shared.state.lock();
+        state.endpoints.len()
+            + state.people.len()
+            + state.cancelled.len()
+            + state.erased.len()
+            + state.killed.len()
+    }
+
+    /// Whether no mark is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fault: the gate does not answer, or does again.
+    pub fn set_unreachable(&self, unreachable: bool) {
+        self.shared.state.lock().unreachable = unreachable;
+    }
+}
+
+impl Gate for MemoryGate {
+    fn mark(&self, marks: &[GateMark]) -> Result<(), String> {
+        let now = self.clock.now();
+        let mut state = self.shared.state.lock();
+        if state.unreachable {
+            return Err("the gate does not answer".to_owned());
+        }
+        for mark in marks {
+            state.set(mark, now);
+        }
+        while state.holds_permit(marks) {
+            self.shared.released.wait(&mut state);
+        }
+        Ok(())
+    }
+
+    fn ask(&self, query: &GateQuery) -> GateVerdict {
+        let mut state = self.shared.state.lock();
+        if state.unreachable {
+            return GateVerdict::Unreachable("the gate does not answer".to_owned());
+        }
+        if let Some(reason) = state.refusal(query) {
+            return GateVerdict::Closed(reason);
+        }
+        let id = state.next_permit;
+        state.next_permit += 1;
+        state.permits.insert(id, query.clone());
+        GateVerdict::Open(Permit::new(Held { id, shared: Arc::clone(&self.shared) }))
+    }
+}
+
+/// Behind a permit.
+struct Held {
+    id: u64,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared.state.lock().permits.remove(&self.id);
+        self.shared.released.notify_all();
+    }
+}
