@@ -1,1 +1,7 @@
-//! ingest over HTTP and gRPC.
+//! The gateway: takes touchpoints over HTTP and gRPC and makes them durable before it says so.
+//!
+//! **Enforced here:** LOG-1 (a 200 means that the log has synced the record), CON-2 (a revocation
+//! closes the gate before it is acknowledged), LIM-1 (bodies, batches, nesting, names have limits;
+//! what is over one is refused with its name, or recorded as a dead letter).
+
+pub mod message;
