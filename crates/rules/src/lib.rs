@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** no engine state, no clock, no I/O but what [`Files`] was given.
 
+mod cel;
 mod definitions;
 pub mod duration;
 mod eval;
@@ -11,7 +12,11 @@ mod files;
 mod finding;
 mod functions;
 pub mod limits;
+mod lint;
+mod liquid_reads;
+mod load;
 mod reader;
+mod resolve;
 pub mod yaml;
 
 pub use definitions::*;
@@ -21,3 +26,5 @@ pub use expr::{
 };
 pub use files::Files;
 pub use finding::{Finding, Severity};
+pub use load::{compile, liquid_parser};
+pub use resolve::resolve;

@@ -170,8 +170,8 @@ impl<'n> Table<'n> {
     }
 
     /// Reports every key that was not asked for.
-    pub(crate) fn finish(self) {
-        let asked = self.asked.into_inner();
+    pub(crate) fn finish(&self) {
+        let asked = self.asked.borrow();
         for (key, _) in self.entries {
             let written = key.text().unwrap_or_default();
             if !asked.contains(&written) {

@@ -4,6 +4,7 @@ mod journey;
 mod plan;
 mod policy;
 mod template;
+mod visit;
 mod workspace;
 
 pub use journey::*;

@@ -1,0 +1,95 @@
+//! Messages that the law wants more of: an unsubscribe link and a postal address.
+
+use crate::definitions::{BodyKind, Journey, Localized, StepKind};
+use crate::finding::{Findings, Severity, Source};
+use crate::load::Context;
+use crate::yaml::Place;
+use sojourn_model::Name;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Channels whose messages carry a link to unsubscribe.
+const LINKED: &[&str] = &["email"];
+
+pub(crate) fn templates(
+    findings: &Findings,
+    context: &Context<'_>,
+    journeys: &[Arc<Journey>],
+    workspace_known: bool,
+) {
+    let mut linked: BTreeSet<&Name> = BTreeSet::new();
+    let mut used: BTreeSet<&Name> = BTreeSet::new();
+    for step in journeys.iter().flat_map(|journey| &journey.steps) {
+        if let StepKind::Send(send) = &step.kind {
+            used.insert(&send.template);
+            let service =
+                context.policy.purpose(&send.purpose).is_none_or(|(_, purpose)| purpose.service);
+            if !service && send.channels.iter().any(|channel| LINKED.contains(&&**channel)) {
+                linked.insert(&send.template);
+            }
+        }
+    }
+    for (name, template) in context.templates {
+        for (locale, text) in &template.locales {
+            let file = format!("templates/{name}/{locale}.yaml");
+            let source = Source { file: &file, findings };
+            if linked.contains(name) {
+                footer(source, text);
+                if text.subject.trim().is_empty() {
+                    source.warning(
+                        "no-subject",
+                        Place::START,
+                        "this template is sent by e-mail and has no subject",
+                        "add `subject:`",
+                    );
+                }
+            }
+            if !used.contains(name) && !journeys.is_empty() {
+                source.report(
+                    Severity::Info,
+                    "unused-template",
+                    Place::START,
+                    format!("no journey sends template `{name}`"),
+                    "remove it when it is over",
+                );
+            }
+        }
+    }
+    if !linked.is_empty()
+        && workspace_known
+        && context.workspace.company.postal_address.trim().is_empty()
+    {
+        Source { file: "sojourn.yaml", findings }.warning(
+            "postal-address",
+            Place::START,
+            "marketing e-mails must show a postal address, and `company` has none",
+            "add `company: { postal_address: \"…\" }`",
+        );
+    }
+}
+
+fn footer(source: Source<'_>, text: &Localized) {
+    let whole = |needle: &str| {
+        text.body.contains(needle) || text.text.as_deref().is_some_and(|text| text.contains(needle))
+    };
+    let mut lacks = Vec::new();
+    if !whole("links.unsubscribe") {
+        lacks.push("the unsubscribe link");
+    }
+    if !whole("company.postal_address") {
+        lacks.push("the postal address");
+    }
+    if !lacks.is_empty() {
+        let place = match text.body_kind {
+            BodyKind::Text => "end of the text",
+            BodyKind::Html | BodyKind::Mjml => "end of the body",
+        };
+        source.report(
+            Severity::Info,
+            "footer-added",
+            Place::START,
+            format!("this template lacks {}; a footer with it is added at the {place}", lacks.join(" and ")),
+            "place {{ links.unsubscribe }} and {{ company.postal_address }} yourself to choose where they stand",
+        );
+    }
+}

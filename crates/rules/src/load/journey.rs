@@ -1,0 +1,444 @@
+//! journeys/*.yaml: head, entry, exits, goal. The steps are in [`super::steps`].
+
+use super::policy::PolicyPlaces;
+use super::steps;
+use crate::cel::{self, Catalog, Events, Expect, Site};
+use crate::definitions::{
+    Condition, Entry, EventRule, Goal, Journey, Policy, Reentry, Segment, Step, Template, Trigger,
+    Workspace,
+};
+use crate::duration;
+use crate::finding::{Source, suggest};
+use crate::reader::{Table, checked_name, names};
+use crate::yaml::{Node, Place};
+use sojourn_model::{DurationMs, Name, VersionId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Default of `accept_late`.
+const ACCEPT_LATE: DurationMs = DurationMs::hours(24);
+/// Default of `priority`.
+const PRIORITY: i32 = 50;
+
+/// All that a journey may name.
+pub(crate) struct Context<'a> {
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) policy: &'a Policy,
+    pub(crate) policy_places: &'a PolicyPlaces,
+    /// Whether policy.yaml could be read; else nothing is said of unknown purposes.
+    pub(crate) policy_known: bool,
+    pub(crate) segments: &'a BTreeMap<Name, Segment>,
+    pub(crate) templates: &'a BTreeMap<Name, Template>,
+    /// Names of templates whose files could not be read.
+    pub(crate) broken_templates: &'a BTreeSet<Name>,
+    pub(crate) journeys: &'a BTreeSet<Name>,
+}
+
+/// A journey being read.
+pub(crate) struct Reading<'a> {
+    pub(crate) source: Source<'a>,
+    pub(crate) context: &'a Context<'a>,
+    pub(crate) purpose: Name,
+    pub(crate) topic: Option<Name>,
+    pub(crate) priority: i32,
+    /// Events that a run can enter with; empty: any.
+    pub(crate) entered_by: Vec<Name>,
+    pub(crate) steps: Vec<Step>,
+    /// Places of the steps, by index.
+    pub(crate) places: Vec<Place>,
+    pub(crate) ids: BTreeMap<Name, Place>,
+}
+
+impl Reading<'_> {
+    /// Compiles an expression and checks what it reads against the journey's purpose.
+    pub(crate) fn expression(
+        &self,
+        node: &Node,
+        key: &str,
+        events: Events<'_>,
+        run: bool,
+        expect: Expect,
+    ) -> Option<Condition> {
+        let site = Site { source: self.source, catalog: self.context.catalog, events, run };
+        let condition = cel::compile(&site, node, key, expect)?;
+        crate::lint::purpose_limitation(self, node.place, &condition.expr, events, &self.purpose);
+        Some(condition)
+    }
+
+    /// An expression in a step: `event` is what the run entered with.
+    pub(crate) fn in_step(&self, node: &Node, key: &str, expect: Expect) -> Option<Condition> {
+        self.expression(node, key, self.entered(), true, expect)
+    }
+
+    pub(crate) fn entered(&self) -> Events<'_> {
+        if self.entered_by.is_empty() { Events::Any } else { Events::Named(&self.entered_by) }
+    }
+
+    /// `on` and `when` of one rule.
+    pub(crate) fn rule(&self, table: &Table<'_>, run: bool) -> Option<EventRule> {
+        let node = table.get("on")?;
+        let on = self.event_names(node);
+        let when = table.get("when").and_then(|node| {
+            self.expression(node, "when", Events::Named(&on), run, Expect::Condition)
+        });
+        Some(EventRule { on, when })
+    }
+
+    /// Event names; those that the plan does not know are warned of.
+    pub(crate) fn event_names(&self, node: &Node) -> Vec<Name> {
+        let events = names(&self.source, node, "on");
+        for event in &events {
+            self.check_event(node.place, event);
+        }
+        if events.is_empty() {
+            self.source.error("missing-key", node.place, "`on` names no event", "name an event");
+        }
+        events
+    }
+
+    pub(crate) fn check_event(&self, place: Place, event: &Name) {
+        let catalog = self.context.catalog;
+        if catalog.plan_known && !catalog.event_known(event) {
+            self.source.warning(
+                "unknown-event",
+                place,
+                format!("the tracking plan has no event `{event}`"),
+                suggest(
+                    event,
+                    catalog.plan.events.keys().map(|name| &**name),
+                    "declare it in tracking-plan.yaml",
+                ),
+            );
+        }
+    }
+
+    /// `marketing/reminders` as purpose and topic, checked against the policy.
+    pub(crate) fn purpose(&self, node: &Node) -> Option<(Name, Option<Name>)> {
+        let written = node.text()?;
+        let (purpose, topic) = match written.split_once('/') {
+            Some((purpose, topic)) => (purpose, Some(topic)),
+            None => (written, None),
+        };
+        let pair = (Name::from(purpose), topic.map(Name::from));
+        if !self.context.policy_known {
+            return Some(pair);
+        }
+        let policy = self.context.policy;
+        let Some((_, declared)) = policy.purpose(purpose) else {
+            let known = policy.purposes.iter().filter(|purpose| !purpose.data);
+            self.source.error(
+                "unknown-purpose",
+                node.place,
+                format!("policy.yaml declares no purpose `{purpose}`"),
+                suggest(
+                    purpose,
+                    known.map(|purpose| &*purpose.name),
+                    "declare it under `purposes`",
+                ),
+            );
+            return Some(pair);
+        };
+        if declared.data {
+            self.source.error(
+                "data-purpose",
+                node.place,
+                format!("`{purpose}` is a purpose of data, not of messages"),
+                "choose a messaging purpose, such as marketing or service",
+            );
+        }
+        if let Some(topic) = topic
+            && !declared.topics.iter().any(|known| &**known == topic)
+        {
+            self.source.error(
+                "unknown-topic",
+                node.place,
+                format!("the purpose `{purpose}` has no topic `{topic}`"),
+                suggest(
+                    topic,
+                    declared.topics.iter().map(|topic| &**topic),
+                    "declare it under the purpose's `topics` in policy.yaml",
+                ),
+            );
+        }
+        Some(pair)
+    }
+}
+
+/// The name a journey's file gives it, before anything else is read.
+pub(super) fn peek_name(root: &Node) -> Option<&str> {
+    root.get("journey").and_then(Node::text)
+}
+
+/// Reads one journey.
+pub(super) fn load(
+    source: Source<'_>,
+    root: &Node,
+    context: &Context<'_>,
+    version: VersionId,
+    content: u64,
+) -> Option<Journey> {
+    let table = Table::new(source, root, "this journey")?;
+    let mut reading = Reading {
+        source,
+        context,
+        purpose: "".into(),
+        topic: None,
+        priority: PRIORITY,
+        entered_by: Vec::new(),
+        steps: Vec::new(),
+        places: Vec::new(),
+        ids: BTreeMap::new(),
+    };
+    let name = table.required_text("journey");
+    if let Some(name) = &name {
+        checked_name(&source, table.key_place("journey"), name, "a journey");
+    }
+    let about = table.text("about").unwrap_or_default();
+    let purpose = table.required("purpose").and_then(|node| reading.purpose(node));
+    if let Some((purpose, topic)) = &purpose {
+        reading.purpose = purpose.clone();
+        reading.topic = topic.clone();
+    }
+    if let Some(priority) = priority(&table) {
+        reading.priority = priority;
+    }
+    table.get("note");
+    let entry = table.required("entry").and_then(|node| entry(&mut reading, node));
+    let mut exit_on = Vec::new();
+    for item in table.list("exit_on") {
+        if let Some(rule) = Table::new(source, item, "this exit") {
+            rule.required("on");
+            exit_on.extend(reading.rule(&rule, true));
+            rule.get("note");
+            rule.finish();
+        }
+    }
+    let goal = table.table("goal", "`goal`").and_then(|goal| load_goal(&reading, &goal));
+    let first = match table.get("steps") {
+        Some(node) => steps::load(&mut reading, node),
+        None => {
+            source.warning("no-steps", table.place(), "this journey has no steps", "add `steps:`");
+            None
+        }
+    };
+    table.finish();
+    let journey = Journey {
+        name: name?,
+        version,
+        content,
+        about,
+        purpose: reading.purpose.clone(),
+        topic: reading.topic.clone(),
+        priority: reading.priority,
+        entry: entry?,
+        exit_on,
+        goal,
+        steps: std::mem::take(&mut reading.steps),
+        first,
+    };
+    crate::lint::journey(&reading, &journey);
+    Some(journey)
+}
+
+/// A whole number; greater goes first.
+pub(super) fn priority(table: &Table<'_>) -> Option<i32> {
+    const MOST: f64 = 1_000_000.0;
+    let number = table.number("priority")?;
+    if number.fract() != 0.0 || number.abs() > MOST {
+        crate::reader::wrong(
+            &table.source,
+            table.get("priority")?,
+            "`priority` must be a whole number",
+        );
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "checked above")]
+    Some(number as i32)
+}
+
+fn entry(reading: &mut Reading<'_>, node: &Node) -> Option<Entry> {
+    let source = reading.source;
+    let table = Table::new(source, node, "`entry`")?;
+    let trigger = trigger(reading, &table);
+    if let Some(Trigger::Event(rule)) = &trigger {
+        reading.entered_by = rule.on.clone();
+    } else if let Some(when) = table.get("when") {
+        super::not_yet(&source, when.place, "`when` on an entry other than `on`");
+    }
+    let key = table
+        .get("key")
+        .and_then(|node| reading.expression(node, "key", reading.entered(), false, Expect::Key));
+    let reentry = table.get("reentry").and_then(|node| reentry(&source, node));
+    let accept_late = table.duration("accept_late").unwrap_or(ACCEPT_LATE);
+    let at_most = table.get("at_most").and_then(|node| {
+        let at_most = node.text().and_then(duration::parse_count_per);
+        match at_most {
+            Some((count, window)) if count > 0 && window.0 > 0 => at_most,
+            _ => {
+                source.error(
+                    "bad-limit",
+                    node.place,
+                    format!("`at_most` is {}, not a number of entries per time", node.describe()),
+                    "write it as 1 per 30d",
+                );
+                None
+            }
+        }
+    });
+    let concurrent = table.count("concurrent");
+    if concurrent == Some(0) {
+        source.error(
+            "bad-limit",
+            table.key_place("concurrent"),
+            "`concurrent: 0` lets nobody in",
+            "allow at least 1",
+        );
+    }
+    table.get("note");
+    table.finish();
+    Some(Entry {
+        trigger: trigger?,
+        key,
+        reentry: reentry.unwrap_or(Reentry::AfterExit),
+        accept_late,
+        at_most,
+        concurrent,
+    })
+}
+
+fn reentry(source: &Source<'_>, node: &Node) -> Option<Reentry> {
+    let text = node.text().unwrap_or_default();
+    match text {
+        "never" => return Some(Reentry::Never),
+        "after_exit" => return Some(Reentry::AfterExit),
+        "always" => return Some(Reentry::Always),
+        _ => {}
+    }
+    if let Some(written) = text.strip_prefix("after ")
+        && let Some(duration) = duration::parse(written.trim())
+    {
+        return Some(Reentry::After(duration));
+    }
+    source.error(
+        "unknown-value",
+        node.place,
+        format!("`reentry` cannot be {}", node.describe()),
+        suggest(text, ["never", "after_exit", "after 30d", "always"], "choose a known value"),
+    );
+    None
+}
+
+fn trigger(reading: &Reading<'_>, table: &Table<'_>) -> Option<Trigger> {
+    const FORMS: &[&str] = &["on", "segment", "attribute", "schedule", "date", "api"];
+    let source = table.source;
+    let given: Vec<&str> = FORMS.iter().copied().filter(|form| table.has(form)).collect();
+    if given.len() != 1 {
+        source.error(
+            "entry-form",
+            table.place(),
+            match given.len() {
+                0 => "`entry` does not say how a run begins".to_owned(),
+                _ => format!("`entry` has {} ways to begin: {}", given.len(), given.join(", ")),
+            },
+            "give exactly one of `on`, `segment`, `attribute`, `schedule`, `date`, `api`",
+        );
+        return None;
+    }
+    match given[0] {
+        "on" => {
+            table.required("on")?;
+            reading.rule(table, false).map(Trigger::Event)
+        }
+        "segment" => segment_trigger(reading, &table.table("segment", "`segment`")?),
+        "attribute" => {
+            let attribute = table.table("attribute", "`attribute`")?;
+            let name = attribute.required_text("name")?;
+            if attribute.flag("changed") == Some(false) {
+                super::not_yet(&source, attribute.key_place("changed"), "`changed: false`");
+            }
+            let path: Vec<Name> = name.split('.').map(Name::from).collect();
+            check_attribute(reading, attribute.key_place("name"), &path);
+            attribute.finish();
+            Some(Trigger::Attribute { name })
+        }
+        "api" => {
+            if table.flag("api") == Some(false) {
+                source.error(
+                    "unknown-value",
+                    table.key_place("api"),
+                    "`api: false` says nothing of how a run begins",
+                    "write `api: true`, or another form of entry",
+                );
+            }
+            Some(Trigger::Api)
+        }
+        form => {
+            super::not_yet(&source, table.key_place(form), &format!("entry by `{form}`"));
+            None
+        }
+    }
+}
+
+fn segment_trigger(reading: &Reading<'_>, table: &Table<'_>) -> Option<Trigger> {
+    let (enter, leave) = (table.text("enter"), table.text("leave"));
+    let (segment, enter) = match (enter, leave) {
+        (Some(segment), None) => (segment, true),
+        (None, Some(segment)) => (segment, false),
+        _ => {
+            table.source.error(
+                "entry-form",
+                table.place(),
+                "`segment` must name one segment that is entered or left",
+                "write `{ enter: regulars }` or `{ leave: regulars }`",
+            );
+            return None;
+        }
+    };
+    if !reading.context.catalog.segments.contains_key(&segment) {
+        table.source.error(
+            "unknown-segment",
+            table.place(),
+            format!("there is no segment `{segment}`"),
+            suggest(
+                &segment,
+                reading.context.catalog.segments.keys().map(|name| &**name),
+                "define it in segments.yaml",
+            ),
+        );
+    }
+    table.finish();
+    Some(Trigger::Segment { segment, enter })
+}
+
+/// Says so when `path` is no attribute of the plan.
+pub(super) fn check_attribute(reading: &Reading<'_>, place: Place, path: &[Name]) {
+    if let Some(known) = reading.context.catalog.unknown_attribute(path) {
+        reading.source.warning(
+            "unknown-attribute",
+            place,
+            format!(
+                "the tracking plan has no attribute `{}`, so no condition can read it",
+                path.join(".")
+            ),
+            suggest(
+                &path.join("."),
+                known.iter().map(|name| &**name),
+                "declare it in tracking-plan.yaml with its purposes",
+            ),
+        );
+    }
+}
+
+fn load_goal(reading: &Reading<'_>, table: &Table<'_>) -> Option<Goal> {
+    table.required("on");
+    let rule = reading.rule(table, true);
+    let within = table.duration("within");
+    let value = table.get("value").and_then(|node| {
+        let events = rule.as_ref().map_or(Events::Any, |rule| Events::Named(&rule.on));
+        reading.expression(node, "value", events, true, Expect::Number)
+    });
+    let exit = table.flag("exit").unwrap_or(true);
+    table.get("note");
+    table.finish();
+    Some(Goal { rule: rule?, within, value, exit })
+}
