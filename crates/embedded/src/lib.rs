@@ -1,1 +1,7 @@
-//! own segment log and fjall state on one machine.
+//! Log, state store and identity graph on one machine: own segment files and fjall.
+
+mod journal;
+mod lock;
+
+pub use journal::{Damage, Journal, JournalOptions, JournalStats, Probes};
+pub use lock::{DirLock, LockError};

@@ -166,10 +166,10 @@ fn cap_words(decision: &Decision, definitions: Option<&Definitions>) -> String {
         let _ = match cap {
             Some(cap) => {
                 let mut what = String::new();
-                for label in [&cap.scope.purpose, &cap.scope.topic, &cap.scope.tag] {
-                    if let Some(label) = label {
-                        let _ = write!(what, "{label} ");
-                    }
+                for label in
+                    [&cap.scope.purpose, &cap.scope.topic, &cap.scope.tag].into_iter().flatten()
+                {
+                    let _ = write!(what, "{label} ");
                 }
                 what.push_str(match cap.scope.channel.as_deref() {
                     Some(channel) => messages_noun(channel, plural),

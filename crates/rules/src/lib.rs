@@ -15,9 +15,11 @@ pub mod limits;
 mod lint;
 mod liquid_reads;
 mod load;
+pub mod normalize;
 mod reader;
 mod resolve;
 pub mod yaml;
+mod zones;
 
 pub use definitions::*;
 pub use eval::{eval, holds};

@@ -26,6 +26,9 @@ pub const CAPS_MAX: usize = 256;
 /// Characters of a name (journey, step, template, event, …).
 pub const NAME_CHARS_MAX: usize = 200;
 
+/// Bytes of an identifier's value; a longer one names nobody.
+pub const IDENTIFIER_BYTES_MAX: usize = 512;
+
 /// Bytes of one expression.
 pub const EXPRESSION_BYTES_MAX: usize = 8_192;
 /// Nodes of one expression.

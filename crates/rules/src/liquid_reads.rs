@@ -226,7 +226,8 @@ fn paths(text: &str) -> Vec<Vec<Name>> {
             at = end;
             // `name:` is a named argument.
             let named = text[at..].trim_start().starts_with(':') && path.len() == 1;
-            if !named && !(path.len() == 1 && WORDS.contains(&&*path[0])) {
+            let word = path.len() == 1 && WORDS.contains(&&*path[0]);
+            if !named && !word {
                 found.push(path);
             }
         } else if byte.is_ascii_digit() {

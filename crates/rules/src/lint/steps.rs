@@ -1,8 +1,6 @@
 //! Journeys: steps that are never reached, messages that may come too late or too often.
 
-use crate::definitions::{
-    AtCap, CapWindow, Journey, Localized, Send, StepIndex, StepKind, Template,
-};
+use crate::definitions::{AtCap, CapWindow, Journey, Send, StepIndex, StepKind, Template};
 use crate::finding::suggest;
 use crate::load::{KNOWN_CHANNELS, Reading};
 use crate::reader::Table;
@@ -204,7 +202,9 @@ fn template_of(reading: &Reading<'_>, table: &Table<'_>, send: &Send, template: 
             }
             seen.push(path);
             super::data::template_path(reading, place, path, &send.purpose);
-            variable(reading, place, send, template, locale, text, path);
+            let file = format!("templates/{}/{locale}.yaml", template.name);
+            let required = text.required.contains(path);
+            variable(reading, place, send, &file, (path, required));
         }
     }
 }
@@ -214,19 +214,16 @@ fn variable(
     reading: &Reading<'_>,
     place: Place,
     send: &Send,
-    template: &Template,
-    locale: &Name,
-    text: &Localized,
-    path: &[Name],
+    file: &str,
+    (path, required): (&[Name], bool),
 ) {
     const ROOTS: &[&str] = &["profile", "event", "run"];
     let Some((root, rest)) = path.split_first() else { return };
-    let file = format!("templates/{}/{locale}.yaml", template.name);
     if send.variables.iter().any(|(name, _)| name == root) {
         return;
     }
     if !ROOTS.contains(&&**root) {
-        if text.required.iter().any(|required| **required == *path) {
+        if required {
             let given = send.variables.iter().map(|(name, _)| &**name);
             let known: Vec<&str> = ROOTS.iter().copied().chain(given).collect();
             reading.source.warning(

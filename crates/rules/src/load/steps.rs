@@ -19,6 +19,13 @@ const KINDS: &[&str] = &[
     "digest", "goal", "exit",
 ];
 
+/// Where a step stands: its place in words, and how deep.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    place: &'a str,
+    depth: usize,
+}
+
 /// Steps that follow each other, each with the blocks inside it: what `next` is made from.
 struct Block(Vec<(StepIndex, Vec<Self>)>);
 
@@ -78,7 +85,7 @@ fn block(
             );
             return block;
         }
-        if let Some(step) = step(reading, node, &format!("{prefix}{place}"), depth) {
+        if let Some(step) = step(reading, node, At { place: &format!("{prefix}{place}"), depth }) {
             block.0.push(step);
         }
     }
@@ -87,12 +94,7 @@ fn block(
 }
 
 /// Reads one step: reserves its place, then those of the steps inside it.
-fn step(
-    reading: &mut Reading<'_>,
-    node: &Node,
-    place: &str,
-    depth: usize,
-) -> Option<(StepIndex, Vec<Block>)> {
+fn step(reading: &mut Reading<'_>, node: &Node, at: At<'_>) -> Option<(StepIndex, Vec<Block>)> {
     let source = reading.source;
     let table = Table::new(source, node, "this step")?;
     let id = table.text("id");
@@ -125,7 +127,7 @@ fn step(
         );
         return None;
     }
-    let id = id.unwrap_or_else(|| place.into());
+    let id = id.unwrap_or_else(|| at.place.into());
     checked_name(&source, table.place(), &id, "a step");
     if let Some(first) = reading.ids.insert(id.clone(), node.place) {
         source.warning(
@@ -140,7 +142,7 @@ fn step(
     reading.steps.push(Step { id: id.clone(), kind: StepKind::Goal, next: None });
     reading.places.push(node.place);
     let mut inner = Vec::new();
-    let kind = step_kind(reading, &table, kinds[0], &id, place, depth, &mut inner);
+    let kind = step_kind(reading, &table, kinds[0], &id, at, &mut inner);
     table.finish();
     let slot = &mut reading.steps[usize::from(index.0)];
     match kind {
@@ -156,16 +158,15 @@ fn step_kind(
     table: &Table<'_>,
     kind: &str,
     id: &Name,
-    place: &str,
-    depth: usize,
+    at: At<'_>,
     inner: &mut Vec<Block>,
 ) -> Option<StepKind> {
     match kind {
         "send" => send(reading, &table.table("send", "`send`")?),
         "wait" => wait(reading, table),
-        "wait_for" => wait_for(reading, table, place, depth, inner),
-        "branch" => branch(reading, table.required("branch")?, place, depth, inner),
-        "split" => split(reading, &table.table("split", "`split`")?, place, depth, inner),
+        "wait_for" => wait_for(reading, table, at, inner),
+        "branch" => branch(reading, table.required("branch")?, at, inner),
+        "split" => split(reading, &table.table("split", "`split`")?, at, inner),
         "update" => update(reading, &table.table("update", "`update`")?),
         "emit" => emit(reading, &table.table("emit", "`emit`")?),
         "throttle" => throttle(reading, &table.table("throttle", "`throttle`")?),
@@ -350,8 +351,7 @@ fn until_date(reading: &Reading<'_>, table: &Table<'_>) -> Option<Wait> {
 fn wait_for(
     reading: &mut Reading<'_>,
     outer: &Table<'_>,
-    place: &str,
-    depth: usize,
+    at: At<'_>,
     inner: &mut Vec<Block>,
 ) -> Option<StepKind> {
     let table = outer.table("wait_for", "`wait_for`");
@@ -392,7 +392,7 @@ fn wait_for(
     }
     let mut branch = |key: &'static str| {
         let node = outer.get(key)?;
-        let block = block(reading, node, key, &format!("{place}/{key}/"), depth + 1);
+        let block = block(reading, node, key, &format!("{}/{key}/", at.place), at.depth + 1);
         let first = block.first();
         inner.push(block);
         first
@@ -413,8 +413,7 @@ fn wait_for(
 fn branch(
     reading: &mut Reading<'_>,
     node: &Node,
-    place: &str,
-    depth: usize,
+    at: At<'_>,
     inner: &mut Vec<Block>,
 ) -> Option<StepKind> {
     let source = reading.source;
@@ -448,7 +447,8 @@ fn branch(
         ended |= when.is_none() && key == "else";
         let mut first = None;
         if let Some(steps) = steps {
-            let block = block(reading, steps, key, &format!("{place}/branch/{number}/"), depth + 1);
+            let block =
+                block(reading, steps, key, &format!("{}/branch/{number}/", at.place), at.depth + 1);
             first = block.first();
             inner.push(block);
         }
@@ -465,8 +465,7 @@ fn branch(
 fn split(
     reading: &mut Reading<'_>,
     table: &Table<'_>,
-    place: &str,
-    depth: usize,
+    at: At<'_>,
     inner: &mut Vec<Block>,
 ) -> Option<StepKind> {
     let source = reading.source;
@@ -481,8 +480,13 @@ fn split(
         let mut first = None;
         if let Some(steps) = arm_table.get("steps") {
             let label = arm.as_deref().unwrap_or_default();
-            let block =
-                block(reading, steps, "steps", &format!("{place}/split/{label}/"), depth + 1);
+            let block = block(
+                reading,
+                steps,
+                "steps",
+                &format!("{}/split/{label}/", at.place),
+                at.depth + 1,
+            );
             first = block.first();
             inner.push(block);
         }
