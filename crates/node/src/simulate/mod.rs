@@ -14,10 +14,12 @@ use crate::workspace::read_workspace;
 use anyhow::{Context, Result, bail};
 use sojourn_engine::{Effect, Effects, Limits, OwnedRecord, Partition};
 use sojourn_gateway::message::{Converter, parse_rfc3339, repair_surrogates};
-use sojourn_identity::{Resolved, Resolver};
+use sojourn_identity::{IdentityRules, Outcome, Resolver};
 use sojourn_model::{
-    Command, Decision, LogPosition, Note, ProfileId, Record, Timestamp, Touchpoint,
+    Decision, Identifier, IdentifierKind, LogPosition, Note, ProfileId, Record, Timestamp,
+    Touchpoint,
 };
+use sojourn_proto::{IdentifiedCommand, TouchpointRecord};
 use sojourn_rules::{Definitions, Files};
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -61,7 +63,7 @@ impl Simulation {
         let definitions = compiled(files)?;
         let mut simulation = Self {
             converter: Converter::new(&definitions),
-            resolver: Resolver::in_memory(0, &definitions),
+            resolver: Resolver::new(IdentityRules::of(&definitions)),
             partition: Partition::new(0, 1, Limits::default()),
             definitions: Arc::clone(&definitions),
             effects: Effects::new(),
@@ -157,22 +159,35 @@ impl Simulation {
         at: Timestamp,
         watch: &mut dyn Watch,
     ) -> Result<()> {
-        let place = LogPosition { partition: 0, offset: self.offset };
-        let resolved = self.resolver.apply(place, at, touchpoint)?;
-        match resolved {
-            Resolved::Duplicate => self.summary.duplicates += 1,
-            Resolved::Nobody => self.summary.nobody += 1,
-            Resolved::Person { created, records } => {
+        let record = TouchpointRecord::Touchpoint(touchpoint.clone());
+        match self.resolve(&record, at, watch)? {
+            Outcome::Duplicate => self.summary.duplicates += 1,
+            Outcome::Nobody => self.summary.nobody += 1,
+            Outcome::Erased => self.summary.erased += 1,
+            Outcome::Person(profile) => {
                 self.summary.touchpoints += 1;
-                self.summary.created += u64::from(created);
-                for record in &records {
-                    self.apply(record, at, watch)?;
-                }
+                self.summary.person(profile);
                 return Ok(());
             }
         }
         // Time passes all the same.
         self.apply(&Record::Tick, at, watch)
+    }
+
+    fn resolve(
+        &mut self,
+        record: &TouchpointRecord<'_>,
+        at: Timestamp,
+        watch: &mut dyn Watch,
+    ) -> Result<Outcome> {
+        // A number of its own for each record: a profile's id is the place of its first touchpoint.
+        let place = LogPosition { partition: 0, offset: self.summary.lines };
+        let mut addressed = Vec::new();
+        let outcome = self.resolver.apply(place, at, record, &mut addressed);
+        for one in &addressed {
+            self.apply(&one.record, at, watch)?;
+        }
+        Ok(outcome)
     }
 
     fn command(&mut self, text: &str, watch: &mut dyn Watch) -> Result<()> {
@@ -183,10 +198,12 @@ impl Simulation {
         match line.order()? {
             Order::All(command) => self.apply(&Record::Command(command), at, watch),
             Order::Person(person, command) => {
-                let profile = self
-                    .find(&person)
-                    .with_context(|| format!("nobody is known as `{person}` yet"))?;
-                self.person_command(profile, command, at, watch)
+                let (identifier, profile) = self.named(&person)?;
+                let command = IdentifiedCommand { identifier, profile, command };
+                match self.resolve(&TouchpointRecord::Command(command), at, watch)? {
+                    Outcome::Person(_) => Ok(()),
+                    _ => bail!("nobody is known as `{person}` yet"),
+                }
             }
             Order::Publish(dir) => {
                 let definitions = compiled(&read_workspace(&self.base.join(dir))?)?;
@@ -198,36 +215,33 @@ impl Simulation {
         }
     }
 
-    fn person_command(
-        &mut self,
-        profile: ProfileId,
-        command: Command,
-        at: Timestamp,
-        watch: &mut dyn Watch,
-    ) -> Result<()> {
-        let place = LogPosition { partition: 0, offset: self.offset };
-        let records = self.resolver.command(place, at, profile, command)?;
-        for record in &records {
-            self.apply(record, at, watch)?;
-        }
-        Ok(())
-    }
-
-    fn find(&self, person: &str) -> Option<ProfileId> {
+    /// A person as a command names them: `email:a@b.c`, or a profile id.
+    fn named(&self, person: &str) -> Result<(Option<Identifier>, Option<ProfileId>)> {
         if let Ok(profile) = person.parse() {
-            return Some(self.resolver.canonical(profile));
+            return Ok((None, Some(profile)));
         }
-        let (kind, value) = person.split_once(':')?;
-        let kind = sojourn_model::IdentifierKind::parse(kind)?;
-        let identifier = self.converter.identifier(&kind, value)?;
-        self.resolver.find(&identifier)
+        let identifier = person.split_once(':').and_then(|(kind, value)| {
+            // `social:x:v` and `custom:x:v` have a colon in their kind.
+            let (kind, value) = match kind {
+                "social" | "custom" => {
+                    let (name, value) = value.split_once(':')?;
+                    (format!("{kind}:{name}"), value)
+                }
+                _ => (kind.to_owned(), value),
+            };
+            self.converter.identifier(&IdentifierKind::parse(&kind)?, value)
+        });
+        match identifier {
+            Some(identifier) => Ok((Some(identifier), None)),
+            None => bail!("`{person}` is no identifier: write email:a@b.c, customer_id:42 or a profile id"),
+        }
     }
 
     fn publish(&mut self, definitions: Arc<Definitions>) {
         let version = definitions.version;
         self.partition.install(Arc::clone(&definitions));
         self.converter = Converter::new(&definitions);
-        self.resolver.define(&definitions);
+        self.resolver.set_rules(IdentityRules::of(&definitions));
         self.definitions = definitions;
         let position = self.next_position();
         let now = self.now.max(self.partition.now());

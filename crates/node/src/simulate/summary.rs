@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use sojourn_model::{Decision, Name, Note, NoteKind, Outcome, ProfileId, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Counts of one run.
 #[derive(Debug, Default, Clone, Serialize, PartialEq)]
@@ -17,9 +17,11 @@ pub struct Summary {
     pub nobody: u64,
     /// Lines that were not taken, by reason.
     pub rejected: BTreeMap<String, u64>,
-    /// Profiles created.
-    pub created: u64,
-    /// Merges: people = created − merges.
+    /// Touchpoints of people who had been erased.
+    pub erased: u64,
+    /// People: profiles seen, less those that turned out to be somebody known.
+    pub people: u64,
+    /// Merges.
     pub merges: u64,
     /// Log time of the first and last line.
     pub from: Option<Timestamp>,
@@ -33,6 +35,8 @@ pub struct Summary {
     pub contacts_per_week: BTreeMap<u32, u64>,
     /// Limits that were reached, by name.
     pub limits: BTreeMap<Name, u64>,
+    #[serde(skip)]
+    seen: HashSet<ProfileId>,
     #[serde(skip)]
     weeks: BTreeMap<(ProfileId, i64), u32>,
 }
@@ -95,7 +99,10 @@ impl Summary {
                 counts.converted += 1;
                 counts.value += value.unwrap_or(0.0);
             }
-            NoteKind::Merged { .. } => self.merges += 1,
+            NoteKind::Merged { from } => {
+                self.merges += 1;
+                self.seen.remove(from);
+            }
             NoteKind::Limit { what, .. } => *self.limits.entry(what.clone()).or_default() += 1,
             _ => {}
         }
@@ -103,14 +110,15 @@ impl Summary {
 
     /// Draws the sums that need everything.
     pub fn finish(&mut self) {
+        self.people = self.seen.len() as u64;
         for &count in self.weeks.values() {
             *self.contacts_per_week.entry(count).or_default() += 1;
         }
     }
 
-    /// People: profiles created, less those that turned out to be somebody known.
-    pub fn people(&self) -> u64 {
-        self.created.saturating_sub(self.merges)
+    /// Counts a person.
+    pub fn person(&mut self, profile: ProfileId) {
+        self.seen.insert(profile);
     }
 
     fn journey(&mut self, name: &Name) -> &mut JourneyCounts {
