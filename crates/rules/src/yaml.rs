@@ -117,6 +117,14 @@ impl Node {
     }
 }
 
+/// Reads a file that is no part of a workspace, such as the map of an import: its tree, or the
+/// findings that say why it has none.
+pub fn parse(text: &str, file: &str) -> Result<Node, Vec<crate::Finding>> {
+    let findings = crate::finding::Findings::default();
+    let root = read(text, &Source { file, findings: &findings });
+    root.ok_or_else(|| findings.finish())
+}
+
 /// Reads the one document of `text`. What is wrong becomes findings; `None`: it cannot be read.
 /// An empty file is an empty mapping.
 pub(crate) fn read(text: &str, source: &Source<'_>) -> Option<Node> {

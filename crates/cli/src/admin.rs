@@ -1,0 +1,155 @@
+//! The way to the running server: AdminService on the loopback address that it left in its data
+//! folder.
+
+use crate::exit::{negative, unreachable};
+use crate::workspace;
+use anyhow::{Context, Result};
+use serde_json::Value;
+use sojourn_proto::admin::admin_service_client::AdminServiceClient;
+use sojourn_proto::admin::{
+    DoctorRequest, GetDecisionRequest, GetPersonRequest, OrderRequest, PublishRequest, TailRequest,
+};
+use sojourn_rules::Files;
+use std::path::Path;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+/// File in the data folder whose first line is the server's address.
+pub(crate) const ADDRESS_FILE: &str = "admin.addr";
+/// A server on the same machine answers sooner than this, or it is not there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Largest answer that is read: a long timeline.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// A connection to the server of a workspace.
+pub(crate) struct Admin {
+    runtime: Runtime,
+    client: AdminServiceClient<Channel>,
+}
+
+impl Admin {
+    /// Connects to what runs on `dir`. Nothing running is an error that says how to start it.
+    pub(crate) fn connect(dir: &Path) -> Result<Self> {
+        let nothing = || {
+            unreachable(format!(
+                "nothing is running on {}: start it with `sojourn up {}`",
+                dir.display(),
+                dir.display()
+            ))
+        };
+        if !dir.join("sojourn.yaml").is_file() {
+            return Err(unreachable(format!(
+                "{} is no workspace (no sojourn.yaml): name its folder, or make one with `sojourn init`",
+                dir.display()
+            )));
+        }
+        let file = workspace::data_dir(dir).join(ADDRESS_FILE);
+        let Ok(content) = std::fs::read_to_string(file) else { return Err(nothing()) };
+        let address = content.lines().next().unwrap_or("").trim();
+        // A file that a killed server left behind names an address where nobody listens.
+        Self::at(address).map_err(|_| nothing())
+    }
+
+    /// Connects to the server at `address` (`127.0.0.1:4321`).
+    pub(crate) fn at(address: &str) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?;
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+            .context("the admin address is not one")?
+            .connect_timeout(CONNECT_TIMEOUT);
+        let channel = runtime.block_on(endpoint.connect()).context("cannot connect")?;
+        let client = AdminServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+        Ok(Self { runtime, client })
+    }
+
+    /// A view of a person (`show`, `timeline`, `decisions`, `consents`).
+    pub(crate) fn person(&mut self, person: &str, view: &str, limit: u32) -> Result<Value> {
+        let request = GetPersonRequest { person: person.to_owned(), view: view.to_owned(), limit };
+        let answer = self.runtime.block_on(self.client.get_person(request)).map_err(fault)?;
+        serde_json::from_slice(&answer.into_inner().json).context("the server's answer is no JSON")
+    }
+
+    /// The sentence and the record of a decision.
+    pub(crate) fn decision(&mut self, id: &str, for_customer: bool) -> Result<(String, Value)> {
+        let request = GetDecisionRequest { id: id.to_owned(), for_customer };
+        let answer =
+            self.runtime.block_on(self.client.get_decision(request)).map_err(fault)?.into_inner();
+        let json = if answer.json.is_empty() { b"{}".as_slice() } else { &answer.json };
+        let decision = serde_json::from_slice(json).context("the server's answer is no JSON")?;
+        Ok((answer.sentence, decision))
+    }
+
+    /// Gives an order; the answer comes when it is durable.
+    pub(crate) fn order(&mut self, order: &Value, actor: &str) -> Result<String> {
+        let request =
+            OrderRequest { command_json: order.to_string().into_bytes(), actor: actor.to_owned() };
+        let answer = self.runtime.block_on(self.client.order(request)).map_err(fault)?;
+        Ok(answer.into_inner().answer)
+    }
+
+    /// Publishes files, or tells what that would change.
+    pub(crate) fn publish(
+        &mut self,
+        files: &Files,
+        plan: bool,
+        author: &str,
+        approver: &str,
+    ) -> Result<(String, Value)> {
+        let request = PublishRequest {
+            files: files.0.clone().into_iter().collect(),
+            plan,
+            author: author.to_owned(),
+            approver: approver.to_owned(),
+        };
+        let answer =
+            self.runtime.block_on(self.client.publish(request)).map_err(fault)?.into_inner();
+        let report = serde_json::from_slice(&answer.report_json)
+            .context("the server's answer is no JSON")?;
+        Ok((answer.version, report))
+    }
+
+    /// Hands every record to `take` until it says no or the server ends the stream.
+    pub(crate) fn tail(
+        &mut self,
+        person: &str,
+        journey: &str,
+        from_start: bool,
+        take: &mut dyn FnMut(&str, Value) -> bool,
+    ) -> Result<()> {
+        let request =
+            TailRequest { person: person.to_owned(), journey: journey.to_owned(), from_start };
+        self.runtime.block_on(async {
+            let mut stream = self.client.tail(request).await.map_err(fault)?.into_inner();
+            while let Some(record) = stream.message().await.map_err(fault)? {
+                let json = serde_json::from_slice(&record.json)
+                    .context("the server sent a record that is no JSON")?;
+                if !take(&record.kind, json) {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// What the server says of itself.
+    pub(crate) fn doctor(&mut self) -> Result<Value> {
+        let answer = self.runtime.block_on(self.client.doctor(DoctorRequest {})).map_err(fault)?;
+        serde_json::from_slice(&answer.into_inner().json).context("the server's answer is no JSON")
+    }
+}
+
+/// What a status means for the person at the terminal.
+fn fault(status: Status) -> anyhow::Error {
+    let message = status.message().to_owned();
+    match status.code() {
+        Code::NotFound | Code::FailedPrecondition => negative(message),
+        Code::InvalidArgument => crate::exit::usage(message),
+        Code::Unavailable => unreachable(format!("the server went away: {message}")),
+        Code::Unimplemented => negative(format!("the server cannot do that yet: {message}")),
+        code => anyhow::anyhow!("the server answered {code:?}: {message}"),
+    }
+}

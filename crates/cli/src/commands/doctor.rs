@@ -1,0 +1,122 @@
+//! `sojourn doctor`: is everything well, and what to do when it is not.
+
+use super::{Globals, Workspace};
+use crate::admin::Admin;
+use crate::exit::Exit;
+use crate::table::{self, cell, inked};
+use crate::term::{self, Ink};
+use crate::workspace;
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Value, json};
+use sojourn_rules::Severity;
+
+/// Check a workspace and what runs on it
+#[derive(Debug, Args)]
+#[command(after_help = "Example: sojourn doctor my-shop\n\nExits with 1 when something is wrong.")]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    workspace: Workspace,
+}
+
+impl Doctor {
+    pub(crate) fn run(self, globals: &Globals) -> Result<Exit> {
+        let dir = &self.workspace.dir;
+        let mut checks = files(dir)?;
+        let mut report = Value::Null;
+        match Admin::connect(dir) {
+            Ok(mut admin) => {
+                checks.push(check("server", true, "answers", ""));
+                report = admin.doctor()?;
+                checks.extend(report["checks"].as_array().cloned().unwrap_or_default());
+            }
+            Err(error) => checks.push(check("server", true, &format!("{error:#}"), "")),
+        }
+        let healthy = checks.iter().all(|check| check["ok"] == json!(true));
+        if globals.json {
+            term::json(&json!({ "ok": healthy, "checks": checks, "server": report }))?;
+        } else {
+            show(&checks, &report);
+        }
+        Ok(if healthy { Exit::Done } else { Exit::Negative })
+    }
+}
+
+fn check(name: &str, ok: bool, detail: &str, remedy: &str) -> Value {
+    json!({ "name": name, "ok": ok, "detail": detail, "remedy": remedy })
+}
+
+/// What the files say, whether anything runs or not.
+fn files(dir: &std::path::Path) -> Result<Vec<Value>> {
+    let (_, compiled) = workspace::compile(dir)?;
+    let errors = crate::findings::count(&compiled.findings, Severity::Error);
+    let warnings = crate::findings::count(&compiled.findings, Severity::Warning);
+    let data = workspace::data_dir(dir);
+    let writable = match std::fs::metadata(&data) {
+        Ok(metadata) if metadata.is_dir() && !metadata.permissions().readonly() => {
+            check("data", true, &data.display().to_string(), "")
+        }
+        Ok(_) => check(
+            "data",
+            false,
+            &format!("{} cannot be written", data.display()),
+            "give this user the right to write there, or change storage.path",
+        ),
+        Err(_) => check("data", true, "made at the first start", ""),
+    };
+    Ok(vec![
+        check(
+            "definitions",
+            errors == 0,
+            &format!("{errors} errors, {warnings} warnings"),
+            if errors > 0 { "see them with `sojourn lint`" } else { "" },
+        ),
+        writable,
+    ])
+}
+
+fn show(checks: &[Value], report: &Value) {
+    let text = |value: &Value, key: &str| term::clean(value[key].as_str().unwrap_or(""));
+    let rows: Vec<_> = checks
+        .iter()
+        .map(|check| {
+            let ok = check["ok"] == json!(true);
+            let mut detail = text(check, "detail");
+            let remedy = text(check, "remedy");
+            if !remedy.is_empty() {
+                detail = format!("{detail}: {remedy}");
+            }
+            vec![
+                if ok { inked(Ink::Good, "ok") } else { inked(Ink::Bad, "bad") },
+                cell(text(check, "name")),
+                cell(detail),
+            ]
+        })
+        .collect();
+    for line in table::lines(&["", "what", "how"], &rows, term::width()) {
+        term::line(&line);
+    }
+    let partitions = report["partitions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if partitions.is_empty() {
+        return;
+    }
+    term::line("");
+    let rows: Vec<_> = partitions
+        .iter()
+        .map(|row| {
+            let number = |key: &str| term::grouped(row[key].as_u64().unwrap_or(0));
+            let lag = row["lag"].as_u64().unwrap_or(0);
+            vec![
+                cell(text(row, "role")),
+                cell(number("partition")),
+                cell(number("position")),
+                cell(number("end")),
+                if lag == 0 { cell("0") } else { inked(Ink::Warn, number("lag")) },
+            ]
+        })
+        .collect();
+    let header = ["role", "partition", "position", "end", "behind by"];
+    for line in table::lines(&header, &rows, term::width()) {
+        term::line(&line);
+    }
+}

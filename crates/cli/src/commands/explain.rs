@@ -1,0 +1,51 @@
+//! `sojourn explain`: why a message was sent, put off or refused.
+
+use super::{Globals, WorkspaceOption};
+use crate::admin::Admin;
+use crate::exit::Exit;
+use crate::lines;
+use crate::term;
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+/// Say in a sentence why a message was sent, put off or refused
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples: sojourn explain d0-1234-0 --dir my-shop\n          sojourn explain a2f-1-2-0 --for customer\n\nIds of decisions are in `sojourn person decisions` and `sojourn tail`."
+)]
+pub(crate) struct Explain {
+    /// Id of a decision (`d…`) or of an action (`a…`)
+    #[arg(value_name = "DECISION|ACTION")]
+    id: String,
+    #[command(flatten)]
+    workspace: WorkspaceOption,
+    /// Who asks
+    #[arg(long = "for", value_enum, default_value_t = Reader::Marketer)]
+    reader: Reader,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Reader {
+    /// Somebody who works with journeys.
+    Marketer,
+    /// The person whom it concerns.
+    Customer,
+}
+
+impl Explain {
+    pub(crate) fn run(self, globals: &Globals) -> Result<Exit> {
+        let mut admin = Admin::connect(&self.workspace.dir)?;
+        let (sentence, decision) = admin.decision(&self.id, self.reader == Reader::Customer)?;
+        if globals.json {
+            term::json(&json!({ "sentence": sentence, "decision": decision }))?;
+        } else if self.reader == Reader::Customer {
+            term::line(&term::clean(&sentence));
+        } else {
+            for line in lines::decision_page(&sentence, &decision) {
+                term::line(&line);
+            }
+        }
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,640 @@
+//! Records as lines for people: the same for `tail`, `person timeline` and the demo.
+//!
+//! The JSON is AdminService's (admin.proto says its shape); a field that is missing makes a poorer
+//! line, never an error.
+
+use crate::table::{self, Cell, cell, inked};
+use crate::term::{Ink, clean, fit, paint};
+use crate::when;
+use chrono_tz::Tz;
+use serde_json::Value;
+use sojourn_model::Timestamp;
+use std::collections::BTreeMap;
+
+/// Width of the column with the person's name.
+const PERSON_WIDTH: usize = 14;
+/// Width of the column that says what kind of thing happened, and where.
+const PLACE_WIDTH: usize = 9;
+/// Names that are remembered at most; beyond it the oldest profile ids show as ids again.
+const NAMES_MAX: usize = 100_000;
+/// Properties of a touchpoint that are shown.
+const PROPERTIES_MAX: usize = 3;
+
+/// One record, ready to be laid out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// When, by the log.
+    pub(crate) at: Option<Timestamp>,
+    /// Whose.
+    pub(crate) profile: String,
+    /// `web`, `journey`, `decision`, `e-mail`, …
+    pub(crate) place: String,
+    /// Colour of the place.
+    pub(crate) place_ink: Ink,
+    /// The first words, in colour.
+    pub(crate) head: String,
+    /// Their colour.
+    pub(crate) head_ink: Ink,
+    /// The rest.
+    pub(crate) rest: String,
+}
+
+/// Turns records into lines and remembers who is who.
+pub(crate) struct Teller {
+    zone: Tz,
+    width: usize,
+    names: BTreeMap<String, String>,
+}
+
+impl Teller {
+    /// Times on the clock of `zone`, lines no wider than `width`.
+    pub(crate) fn new(zone: Tz, width: usize) -> Self {
+        Self { zone, width, names: BTreeMap::new() }
+    }
+
+    /// Remembers what a profile is called.
+    pub(crate) fn name(&mut self, profile: &str, name: &str) {
+        if self.names.len() < NAMES_MAX || self.names.contains_key(profile) {
+            self.names.insert(profile.to_owned(), name.to_owned());
+        }
+    }
+
+    /// What a profile is called: by its strongest identifier seen, else its id.
+    pub(crate) fn called<'a>(&'a self, profile: &'a str) -> &'a str {
+        self.names.get(profile).map_or(profile, String::as_str)
+    }
+
+    /// The line of a record; `None` for one that says nothing to people.
+    pub(crate) fn line(&mut self, kind: &str, record: &Value) -> Option<String> {
+        let profile = text(record, "profile");
+        if let Some(label) = label(record)
+            && !profile.is_empty()
+        {
+            self.name(&profile, &label);
+        }
+        let shown = show(kind, record, self.zone)?;
+        Some(self.lay_out(&shown, ""))
+    }
+
+    /// Columns: time, person, place, what. `icon` stands before the words.
+    pub(crate) fn lay_out(&self, shown: &Shown, icon: &str) -> String {
+        let at = shown.at.map_or_else(String::new, |at| when::weekday(at, self.zone));
+        let head =
+            if icon.is_empty() { shown.head.clone() } else { format!("{icon} {}", shown.head) };
+        let used = 10 + 1 + PERSON_WIDTH + 1 + PLACE_WIDTH + 1 + head.chars().count() + 1;
+        let room = self.width.saturating_sub(used);
+        let rest = shown.rest.trim();
+        let rest = if rest.chars().count() > room { fit(rest, room) } else { rest.to_owned() };
+        let line = format!(
+            "{} {} {} {} {}",
+            paint(Ink::Dim, &fit(&at, 9)),
+            paint(Ink::Person, &fit(&clean(self.called(&shown.profile)), PERSON_WIDTH)),
+            paint(shown.place_ink, &fit(&shown.place, PLACE_WIDTH)),
+            paint(shown.head_ink, &head),
+            rest,
+        );
+        line.trim_end().to_owned()
+    }
+}
+
+/// A record in words.
+pub(crate) fn show(kind: &str, record: &Value, zone: Tz) -> Option<Shown> {
+    let mut shown = match kind {
+        "touchpoint" => touchpoint(record, zone),
+        "decision" => decision(record),
+        "note" => note(record, zone)?,
+        "delivery" => delivery(record),
+        _ => return None,
+    };
+    shown.at = when::from_json(&record["at"]);
+    shown.profile = text(record, "profile");
+    shown.head = clean(&shown.head);
+    shown.rest = clean(&shown.rest);
+    Some(shown)
+}
+
+fn line(place: &str, place_ink: Ink, head: String, head_ink: Ink, rest: String) -> Shown {
+    Shown {
+        at: None,
+        profile: String::new(),
+        place: place.to_owned(),
+        place_ink,
+        head,
+        head_ink,
+        rest,
+    }
+}
+
+fn touchpoint(record: &Value, zone: Tz) -> Shown {
+    let mut rest = properties(&record["properties"]);
+    let late = match (when::from_json(&record["occurred_at"]), when::from_json(&record["at"])) {
+        (Some(occurred), Some(at)) if at.since(occurred).0 > LATE_MS => Some(occurred),
+        _ => None,
+    };
+    if let Some(occurred) = late {
+        rest = format!("{rest} (late: it happened {})", when::weekday(occurred, zone));
+    }
+    if record["imported"] == true {
+        rest.push_str(" (imported)");
+    }
+    let channel = text(record, "channel");
+    line(&channel, Ink::Place, text(record, "event"), Ink::Bold, rest)
+}
+
+/// A touchpoint is called late in a line when it comes this long after it happened.
+const LATE_MS: i64 = 15 * 60 * 1000;
+
+/// `walnut rye, value 24.5`: what a person would tell of the properties.
+fn properties(properties: &Value) -> String {
+    let Some(map) = properties.as_object() else { return String::new() };
+    let mut parts = Vec::new();
+    for (key, value) in map {
+        // Ids tell people nothing.
+        if key.ends_with("_id") || key == "endpoint" || key == "loyalty_card" {
+            continue;
+        }
+        match value {
+            Value::String(text) if text.len() <= 60 => parts.push(text.clone()),
+            Value::Number(number) => parts.push(format!("{key} {number}")),
+            Value::Bool(true) => parts.push(key.clone()),
+            _ => {}
+        }
+    }
+    parts.truncate(PROPERTIES_MAX);
+    parts.join(", ")
+}
+
+fn decision(record: &Value) -> Shown {
+    let outcome = record["outcome"].as_str().unwrap_or("");
+    let ink = match outcome {
+        "approve" | "reroute" => Ink::Good,
+        "defer" => Ink::Warn,
+        _ => Ink::Bad,
+    };
+    let why = text(record, "why");
+    let why = if why.is_empty() {
+        format!("{outcome}: {}", record["reason"].as_str().unwrap_or("no reason against it"))
+    } else {
+        why
+    };
+    // `not sent: 1 of 1 …`: the verdict in colour, then the reason.
+    let (head, rest) = match why.split_once(": ") {
+        Some((head, rest)) => (format!("{head}:"), rest.to_owned()),
+        None => match why.split_once(" (") {
+            Some((head, rest)) => (head.to_owned(), format!("({rest}")),
+            None => (why, String::new()),
+        },
+    };
+    let message = match record["template"].as_str() {
+        Some(template) => template.to_owned(),
+        None => format!("{}/{}", text(record, "journey"), text(record, "step")),
+    };
+    line("decision", Ink::Journey, format!("{message} {head}"), ink, rest)
+}
+
+fn note(record: &Value, zone: Tz) -> Option<Shown> {
+    let journey = text(record, "journey");
+    let of_journey =
+        |words: String, ink: Ink| line("journey", Ink::Journey, journey.clone(), ink, words);
+    let reason = || text(record, "reason");
+    Some(match record["note"].as_str()? {
+        "entered" => {
+            of_journey(format!("begins, because of {}", text(record, "event")), Ink::Journey)
+        }
+        "entry_refused" => {
+            of_journey(format!("does not begin: {}", entry_words(&reason())), Ink::Dim)
+        }
+        "moved" => {
+            let until = when::from_json(&record["until"])
+                .map(|until| format!(", until {}", when::weekday(until, zone)))
+                .unwrap_or_default();
+            of_journey(format!("waits at {}{until}", text(record, "step")), Ink::Journey)
+        }
+        "ended" => of_journey(format!("ends: {}", end_words(&reason())), Ink::Journey),
+        "converted" => {
+            let value = record["value"]
+                .as_f64()
+                .map(|value| format!(", worth {value}"))
+                .unwrap_or_default();
+            of_journey(format!("reached its goal{value}"), Ink::Good)
+        }
+        "correction" => of_journey(format!("in hindsight: {}", text(record, "detail")), Ink::Warn),
+        "consent" => {
+            let granted = record["granted"] == true;
+            let what = match record["topic"].as_str() {
+                Some(topic) => format!("{}/{topic}", text(record, "purpose")),
+                None => text(record, "purpose"),
+            };
+            let by = record["channel"].as_str().map(|by| format!(" by {by}")).unwrap_or_default();
+            let (head, ink) = if granted { ("said yes", Ink::Good) } else { ("said no", Ink::Bad) };
+            line("consent", Ink::Warn, head.to_owned(), ink, format!("to {what}{by}"))
+        }
+        "suppressed" => line(
+            "consent",
+            Ink::Warn,
+            "address blocked:".to_owned(),
+            Ink::Bad,
+            format!("{} ({})", text(record, "kind"), text(record, "channel")),
+        ),
+        "merged" => line(
+            "person",
+            Ink::Person,
+            "recognised:".to_owned(),
+            Ink::Good,
+            "two histories turn out to be one person, and become one".to_owned(),
+        ),
+        "unmerged" => {
+            line("person", Ink::Person, "taken apart again".to_owned(), Ink::Warn, String::new())
+        }
+        "limit" => line(
+            "limit",
+            Ink::Warn,
+            text(record, "what"),
+            Ink::Warn,
+            format!("at most {}", record["limit"]),
+        ),
+        _ => return None,
+    })
+}
+
+fn entry_words(reason: &str) -> String {
+    match reason {
+        "reentry" => "it has run for this person already".to_owned(),
+        "at_most" => "it has run often enough for this person".to_owned(),
+        "concurrent" => "enough runs of this person are on their way".to_owned(),
+        "accept_late" => "it happened too long ago".to_owned(),
+        "exited" => "what would end it has happened already".to_owned(),
+        "no_key" => "the event lacks the field that tells runs apart".to_owned(),
+        "paused" => "the journey is paused".to_owned(),
+        "killed" => "stopped by a kill switch".to_owned(),
+        "imported" => "history never triggers".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+fn end_words(reason: &str) -> String {
+    match reason {
+        "done" => "every step is done".to_owned(),
+        "exited" => "what it waited for has become unnecessary".to_owned(),
+        "goal_met" => "goal met".to_owned(),
+        "merged" => "joined with the same run of the same person".to_owned(),
+        other => other.strip_prefix("exit: ").unwrap_or(other).to_owned(),
+    }
+}
+
+fn delivery(record: &Value) -> Shown {
+    let channel = text(record, "channel");
+    let what = match record["template"].as_str() {
+        Some(template) => template.to_owned(),
+        None => format!("{}/{}", text(record, "journey"), text(record, "step")),
+    };
+    let detail = record["detail"].as_str().map(|detail| format!("({detail})")).unwrap_or_default();
+    let (head, ink, rest) = match record["outcome"].as_str().unwrap_or("") {
+        "sent" => (format!("{what} delivered"), Ink::Good, String::new()),
+        "failed" => (format!("{what} failed"), Ink::Bad, detail),
+        "cancelled" => (format!("{what} held back"), Ink::Bad, detail),
+        "unknown" => (format!("{what}: outcome unknown"), Ink::Warn, detail),
+        other => (format!("{what} {other}"), Ink::Dim, detail),
+    };
+    line(&channel, Ink::Place, head, ink, rest)
+}
+
+/// The strongest identifier of a record that a person would recognise.
+fn label(record: &Value) -> Option<String> {
+    let identifiers = record["identifiers"].as_array()?;
+    let value = |kind: &str| {
+        identifiers
+            .iter()
+            .find(|identifier| identifier["kind"] == kind)
+            .and_then(|identifier| identifier["value"].as_str())
+    };
+    if let Some(email) = value("email") {
+        return Some(email.split('@').next().unwrap_or(email).to_owned());
+    }
+    let known = value("customer_id").or_else(|| value("phone")).or_else(|| value("loyalty_id"));
+    known.map(str::to_owned).or_else(|| {
+        identifiers.first().and_then(|first| first["value"].as_str()).map(str::to_owned)
+    })
+}
+
+/// A member as text, empty when it is not there.
+pub(crate) fn text(record: &Value, key: &str) -> String {
+    match &record[key] {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// `sojourn explain`: the sentence, then what it rests on.
+pub(crate) fn decision_page(sentence: &str, decision: &Value) -> Vec<String> {
+    let mut lines = vec![paint(Ink::Bold, &clean(sentence)), String::new()];
+    let mut row = |key: &str, value: String| {
+        if !value.is_empty() {
+            lines.push(format!("  {} {}", paint(Ink::Dim, &fit(key, 12)), clean(&value)));
+        }
+    };
+    let zone: Tz = decision["zone"].as_str().and_then(|zone| zone.parse().ok()).unwrap_or(Tz::UTC);
+    row("decision", text(decision, "id"));
+    row(
+        "when",
+        when::from_json(&decision["at"])
+            .map(|at| format!("{} ({})", when::long(at, zone), zone.name()))
+            .unwrap_or_default(),
+    );
+    row("person", identifiers(decision));
+    let journey = text(decision, "journey");
+    if !journey.is_empty() {
+        row(
+            "journey",
+            format!(
+                "{journey}, step {}, version {}",
+                text(decision, "step"),
+                text(decision, "version")
+            ),
+        );
+    }
+    row("run of", text(decision, "run_key"));
+    let endpoint = text(decision, "endpoint");
+    let channel = text(decision, "channel");
+    row("channel", if endpoint.is_empty() { channel } else { format!("{channel} to {endpoint}") });
+    let topic = text(decision, "topic");
+    let purpose = text(decision, "purpose");
+    row("purpose", if topic.is_empty() { purpose } else { format!("{purpose}/{topic}") });
+    row("outcome", text(decision, "outcome"));
+    row("reason", text(decision, "reason"));
+    row(
+        "until",
+        when::from_json(&decision["until"]).map(|at| when::long(at, zone)).unwrap_or_default(),
+    );
+    row("action", text(decision, "action_id"));
+    for cap in decision["caps"].as_array().into_iter().flatten() {
+        let of = format!("{} of {} used before", cap["used"], cap["limit"]);
+        row("cap", format!("{}: {of}", text(cap, "id")));
+    }
+    lines
+}
+
+fn identifiers(record: &Value) -> String {
+    let list = record["identifiers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let words: Vec<_> =
+        list.iter().map(|one| format!("{}:{}", text(one, "kind"), text(one, "value"))).collect();
+    words.join(", ")
+}
+
+/// `sojourn person …`: a heading and the view's rows.
+pub(crate) fn person_page(view: &str, answer: &Value, zone: Tz, width: usize) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{}  {}",
+        paint(Ink::Bold, &text(answer, "profile")),
+        clean(&identifiers(answer))
+    )];
+    let zone = answer["zone"].as_str().and_then(|name| name.parse().ok()).unwrap_or(zone);
+    match view {
+        "show" => show_page(answer, zone, width, &mut lines),
+        "timeline" => {
+            let mut teller = Teller::new(zone, width);
+            if let (Some(name), Some(profile)) = (label(answer), answer["profile"].as_str()) {
+                teller.name(profile, &name);
+            }
+            let entries = answer["entries"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let mut day = String::new();
+            for entry in entries {
+                let at = when::from_json(&entry["at"]);
+                let today = at.map(|at| when::full(at, zone)[..10].to_owned()).unwrap_or_default();
+                if today != day {
+                    lines.push(paint(Ink::Dim, &format!("── {today}")));
+                    day = today;
+                }
+                let kind = entry["kind"].as_str().unwrap_or("");
+                lines.extend(teller.line(kind, entry));
+                if kind == "decision" {
+                    lines.push(paint(
+                        Ink::Dim,
+                        &format!("{}why: sojourn explain {}", " ".repeat(36), text(entry, "id")),
+                    ));
+                }
+            }
+            nothing_when_empty(entries.len(), "nothing has happened yet", &mut lines);
+        }
+        "decisions" => {
+            let decisions = answer["decisions"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let rows: Vec<_> = decisions.iter().map(|row| decision_row(row, zone)).collect();
+            nothing_when_empty(rows.len(), "nothing has been decided yet", &mut lines);
+            if !rows.is_empty() {
+                let header = ["when", "decision", "journey", "by", "what came of it"];
+                lines.extend(table::lines(&header, &rows, width));
+            }
+        }
+        _ => consents(answer, zone, width, &mut lines),
+    }
+    lines
+}
+
+fn nothing_when_empty(rows: usize, words: &str, lines: &mut Vec<String>) {
+    if rows == 0 {
+        lines.push(paint(Ink::Dim, words));
+    }
+}
+
+fn decision_row(row: &Value, zone: Tz) -> Vec<Cell> {
+    let ink = match row["outcome"].as_str() {
+        Some("approve" | "reroute") => Ink::Good,
+        Some("defer") => Ink::Warn,
+        _ => Ink::Bad,
+    };
+    let at = when::from_json(&row["at"]).map(|at| when::full(at, zone)).unwrap_or_default();
+    let why = text(row, "why");
+    let what = if why.is_empty() {
+        format!("{} {}", text(row, "outcome"), text(row, "reason"))
+    } else {
+        why
+    };
+    vec![
+        inked(Ink::Dim, at),
+        cell(text(row, "id")),
+        inked(Ink::Journey, format!("{}/{}", text(row, "journey"), text(row, "step"))),
+        cell(text(row, "channel")),
+        inked(ink, clean(&what)),
+    ]
+}
+
+fn show_page(answer: &Value, zone: Tz, width: usize, lines: &mut Vec<String>) {
+    let time =
+        |value: &Value| when::from_json(value).map(|at| when::full(at, zone)).unwrap_or_default();
+    let mut row = |key: &str, value: String| {
+        if !value.is_empty() {
+            lines.push(format!("  {} {}", paint(Ink::Dim, &fit(key, 12)), clean(&value)));
+        }
+    };
+    row("since", time(&answer["created_at"]));
+    let source = text(answer, "zone_source");
+    let source = if source.is_empty() { source } else { format!(" ({source})") };
+    row("time zone", format!("{}{source}", text(answer, "zone")));
+    for (name, value) in answer["attributes"].as_object().into_iter().flatten() {
+        row(name, value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    }
+    let names: Vec<_> =
+        answer["segments"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    row("segments", names.join(", "));
+    let runs = answer["runs"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !runs.is_empty() {
+        let rows: Vec<_> = runs
+            .iter()
+            .map(|run| {
+                vec![
+                    inked(Ink::Journey, text(run, "journey")),
+                    cell(text(run, "run_key")),
+                    cell(text(run, "step")),
+                    cell(time(&run["entered_at"])),
+                    cell(time(&run["until"])),
+                ]
+            })
+            .collect();
+        lines.push(String::new());
+        lines.extend(table::lines(
+            &["on the way in", "run of", "step", "since", "until"],
+            &rows,
+            width,
+        ));
+    }
+    lines.push(String::new());
+    consents(answer, zone, width, lines);
+    let sends = answer["sends"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !sends.is_empty() {
+        let rows: Vec<_> = sends
+            .iter()
+            .map(|send| {
+                let journey = format!("{}/{}", text(send, "journey"), text(send, "step"));
+                vec![
+                    inked(Ink::Dim, time(&send["at"])),
+                    cell(text(send, "channel")),
+                    cell(text(send, "purpose")),
+                    inked(Ink::Journey, journey),
+                ]
+            })
+            .collect();
+        lines.push(String::new());
+        lines.extend(table::lines(&["sent", "by", "purpose", "journey"], &rows, width));
+    }
+}
+
+fn consents(answer: &Value, zone: Tz, width: usize, lines: &mut Vec<String>) {
+    let time =
+        |value: &Value| when::from_json(value).map(|at| when::full(at, zone)).unwrap_or_default();
+    let rows: Vec<_> = answer["consents"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|consent| {
+            let granted = consent["state"] == "granted";
+            let topic = text(consent, "topic");
+            let purpose = text(consent, "purpose");
+            vec![
+                if granted { inked(Ink::Good, "yes") } else { inked(Ink::Bad, "no") },
+                cell(if topic.is_empty() { purpose } else { format!("{purpose}/{topic}") }),
+                cell(text(consent, "channel")),
+                cell(text(consent, "endpoint")),
+                cell(time(&consent["at"])),
+                inked(
+                    Ink::Dim,
+                    format!("{} {}", text(consent, "source"), text(consent, "event_id")),
+                ),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        lines.push(paint(Ink::Dim, "no statement of consent is recorded: that means no"));
+    } else {
+        let header = ["said", "to", "by", "for", "when", "evidence"];
+        lines.extend(table::lines(&header, &rows, width));
+    }
+    for blocked in answer["suppressions"].as_array().into_iter().flatten() {
+        lines.push(format!(
+            "{} {} {} since {} ({})",
+            paint(Ink::Bad, "blocked:"),
+            text(blocked, "channel"),
+            clean(&text(blocked, "endpoint")),
+            time(&blocked["at"]),
+            text(blocked, "kind"),
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn tell(kind: &str, record: Value) -> String {
+        let mut teller = Teller::new(chrono_tz::Europe::London, 140);
+        teller.name("p1", "Ada");
+        teller.line(kind, &record).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_refusal_reads_like_a_sentence() {
+        let line = tell(
+            "decision",
+            json!({"at": "2026-03-03T14:05:00.000Z", "profile": "p1", "journey": "abandoned-cart",
+                "step": "remind", "outcome": "suppress", "reason": "cap",
+                "why": "not sent: 1 of 1 marketing e-mail used in the last 24 h; next possible Wed 14:05"}),
+        );
+        assert_eq!(
+            line,
+            "Tue 14:05 Ada            decision  abandoned-cart/remind not sent: 1 of 1 marketing \
+             e-mail used in the last 24 h; next possible Wed 14:05"
+        );
+    }
+
+    #[test]
+    fn a_late_touchpoint_says_when_it_happened() {
+        let line = tell(
+            "touchpoint",
+            json!({"at": "2026-03-03T14:05:00.000Z", "occurred_at": "2026-03-02T10:00:00.000Z",
+                "profile": "p1", "channel": "store", "event": "Store Order Completed",
+                "properties": {"order_id": "o1", "total": 9.5, "product": "rye"}}),
+        );
+        assert_eq!(
+            line,
+            "Tue 14:05 Ada            store     Store Order Completed rye, total 9.5 (late: it \
+             happened Mon 10:00)"
+        );
+    }
+
+    #[test]
+    fn strangers_are_called_by_their_strongest_identifier() {
+        let record = json!({"profile": "p9", "channel": "web", "event": "Page Viewed",
+            "identifiers": [{"kind": "anonymous_id", "value": "x"},
+                            {"kind": "email", "value": "bo@example.com"}]});
+        assert!(tell("touchpoint", record).contains(" bo "));
+    }
+
+    #[test]
+    fn records_from_a_newer_server_are_passed_over() {
+        assert_eq!(tell("weather", json!({})), "");
+        assert_eq!(tell("note", json!({"note": "novel"})), "");
+    }
+
+    #[test]
+    fn hostile_text_stays_text() {
+        let line = tell(
+            "touchpoint",
+            json!({"profile": "p1", "channel": "web", "event": "x\u{1b}[2J", "properties": {"a": "\n"}}),
+        );
+        assert!(!line.contains('\u{1b}') && !line.contains('\n'));
+    }
+
+    #[test]
+    fn pages_of_a_person_show_what_there_is() {
+        let answer = json!({"profile": "p1", "identifiers": [{"kind": "email", "value": "a@b.c"}],
+            "zone": "Europe/London", "attributes": {"first_name": "Ada"},
+            "consents": [{"state": "denied", "purpose": "marketing", "channel": "email",
+                "at": "2026-03-03T14:05:00.000Z"}]});
+        let page = person_page("show", &answer, Tz::UTC, 100).join("\n");
+        assert!(page.contains("first_name") && page.contains("email:a@b.c"), "{page}");
+        assert!(page.contains("no    marketing"), "{page}");
+        let empty = person_page("timeline", &json!({"profile": "p1"}), Tz::UTC, 100);
+        assert!(empty[1].contains("nothing has happened"));
+    }
+}

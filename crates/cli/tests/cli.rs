@@ -1,0 +1,149 @@
+//! The binary as a stranger meets it: output and exit codes.
+
+#[path = "cli/support.rs"]
+mod support;
+
+use support::{Run, sojourn};
+
+/// Compares with a file below `tests/cli/golden`; `UPDATE_GOLDEN=1` writes it instead.
+fn golden(name: &str, text: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        return;
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, expected, "{name} changed: if it is meant, run again with UPDATE_GOLDEN=1");
+}
+
+#[test]
+fn help_names_every_command_and_the_exit_codes() {
+    let Run { out, code, .. } = sojourn(&["--help"]);
+    assert_eq!(code, 0);
+    golden("help.txt", &out);
+}
+
+#[test]
+fn alone_it_says_where_to_begin() {
+    let Run { out, code, .. } = sojourn(&[]);
+    assert_eq!(code, 0);
+    golden("alone.txt", &out);
+}
+
+#[test]
+fn init_writes_a_workspace_that_lints_clean() {
+    let dir = tempfile::tempdir().unwrap();
+    let shop = dir.path().join("my-shop");
+    let init = sojourn(&["init", shop.to_str().unwrap(), "--template", "shop"]);
+    assert_eq!(init.code, 0, "{}", init.err);
+    golden("init.txt", &init.out.replace(dir.path().to_str().unwrap(), "DIR"));
+    let lint = sojourn(&["lint", shop.to_str().unwrap()]);
+    assert_eq!(lint.code, 0);
+    golden("lint-clean.txt", &lint.out);
+    let again = sojourn(&["init", shop.to_str().unwrap()]);
+    assert_eq!(again.code, 2);
+    assert!(again.err.contains("--force"), "{}", again.err);
+}
+
+#[test]
+fn lint_shows_a_typo_with_its_place_and_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let shop = dir.path().to_str().unwrap();
+    assert_eq!(sojourn(&["init", shop]).code, 0);
+    let policy = dir.path().join("policy.yaml");
+    let text = std::fs::read_to_string(&policy).unwrap();
+    let typo = text.replacen("at_most: 1", "at_mots: 1", 1);
+    assert_ne!(text, typo);
+    std::fs::write(policy, typo).unwrap();
+
+    let human = sojourn(&["lint", shop]);
+    assert_eq!(human.code, 1);
+    golden("lint-typo.txt", &human.out);
+
+    let json = sojourn(&["lint", shop, "--json"]);
+    assert_eq!(json.code, 1);
+    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(json["findings"][0]["file"], "policy.yaml");
+    assert!(json["errors"].as_u64().unwrap() >= 1);
+
+    let github = sojourn(&["lint", shop, "--format", "github"]);
+    assert!(github.out.starts_with("::error file=policy.yaml,line="), "{}", github.out);
+    let sarif = sojourn(&["lint", shop, "--format", "sarif"]);
+    let sarif: serde_json::Value = serde_json::from_str(&sarif.out).unwrap();
+    assert_eq!(sarif["version"], "2.1.0");
+}
+
+#[test]
+fn what_cannot_be_opened_or_reached_exits_with_3() {
+    let dir = tempfile::tempdir().unwrap();
+    let empty = dir.path().to_str().unwrap();
+    let lint = sojourn(&["lint", empty]);
+    assert_eq!(lint.code, 3);
+    assert!(lint.err.contains("sojourn init"), "{}", lint.err);
+    assert_eq!(sojourn(&["init", empty]).code, 0);
+    for command in [
+        vec!["pause", "welcome", "--dir", empty],
+        vec!["kill", "email", "--dir", empty],
+        vec!["tail", "--dir", empty],
+    ] {
+        let run = sojourn(&command);
+        assert_eq!(run.code, 3, "{command:?}");
+        assert!(run.err.contains("nothing is running on"), "{}", run.err);
+        assert!(run.err.contains("sojourn up"), "{}", run.err);
+    }
+}
+
+#[test]
+fn a_kill_switch_for_nothing_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let shop = dir.path().to_str().unwrap();
+    assert_eq!(sojourn(&["init", shop]).code, 0);
+    let run = sojourn(&["kill", "emial", "--dir", shop]);
+    assert_eq!(run.code, 2);
+    assert!(run.err.contains("email"), "{}", run.err);
+}
+
+#[test]
+fn import_writes_a_file_for_simulate_in_order_of_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    assert_eq!(sojourn(&["init", &path("shop")]).code, 0);
+    std::fs::write(path("orders.txt"), " 00002 19970112  1   12.00\n 00001 19970101  1   11.77\n")
+        .unwrap();
+    std::fs::write(
+        path("map.yaml"),
+        "delimiter: whitespace\nheader: false\ncolumns: [customer, day, quantity, total]\n\
+         event: Store Order Completed\ntimestamp: { column: day, format: \"%Y%m%d\" }\n\
+         time_zone: UTC\nuserId: customer\nproperties:\n  total: { column: total, type: number }\n",
+    )
+    .unwrap();
+    let (map, orders, out) = (path("map.yaml"), path("orders.txt"), path("events.jsonl"));
+    let shop = path("shop");
+    let args = ["import", &shop, "--source", "till", "--map", &map, &orders, "--out", &out];
+    let run = sojourn(&args);
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert_eq!(
+        run.out.trim_end().replace(&out, "OUT"),
+        "imported 2 rows of 1997-01-01 to 1997-01-12 into OUT"
+    );
+    let lines = std::fs::read_to_string(&out).unwrap();
+    let events: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events[0]["userId"], "00001");
+    assert_eq!(events[0]["receivedAt"], "1997-01-01T00:00:00.000Z");
+    assert_eq!(events[1]["properties"]["total"], 12);
+
+    let wrong = sojourn(&["import", &shop, "--source", "tills", "--map", &map, &orders]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("till"), "{}", wrong.err);
+}
+
+#[test]
+fn completions_know_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let run = sojourn(&["completions", shell]);
+        assert_eq!(run.code, 0);
+        assert!(run.out.contains("publish"), "{shell}");
+    }
+}

@@ -1,0 +1,129 @@
+//! What a workspace says about identifiers: limits per kind, blocked values, shared devices.
+
+use crate::limits;
+use sojourn_model::{DurationMs, Identifier, IdentifierKind, Name};
+use sojourn_rules::Workspace;
+use std::collections::BTreeSet;
+
+/// Rules of resolution (semantics 2).
+#[derive(Debug, Clone, PartialEq)]
+pub struct IdentityRules {
+    /// `customer_id` per profile.
+    pub customer_ids_max: usize,
+    /// `email`, `phone`, `loyalty_id` and kinds of the workspace's own, each, per profile.
+    pub addresses_max: usize,
+    /// `anonymous_id`, `device_id`, each, per profile.
+    pub devices_max: usize,
+    /// Kinds that never join.
+    pub non_joining: BTreeSet<IdentifierKind>,
+    /// Further blocked values, in lower case.
+    pub blocked: BTreeSet<String>,
+    /// Sources whose devices many people share: their device and anonymous ids do not join.
+    pub shared_sources: BTreeSet<Name>,
+    /// How long a message id counts as seen, by log time.
+    pub horizon: DurationMs,
+    /// How long a merge can be taken back, by log time.
+    pub undo: DurationMs,
+    /// Salt of the hashes that an erasure leaves.
+    pub salt: Name,
+}
+
+impl Default for IdentityRules {
+    fn default() -> Self {
+        Self {
+            customer_ids_max: 1,
+            addresses_max: 5,
+            devices_max: 50,
+            non_joining: BTreeSet::new(),
+            blocked: BTreeSet::new(),
+            shared_sources: BTreeSet::new(),
+            horizon: DurationMs::days(7),
+            undo: DurationMs::days(30),
+            salt: "sojourn".into(),
+        }
+    }
+}
+
+impl IdentityRules {
+    /// The defaults with the workspace's shared devices; the salt is the workspace's name until the
+    /// node sets a secret one.
+    pub fn of(workspace: &Workspace) -> Self {
+        let shared = workspace.sources.iter().filter(|source| source.shared_devices);
+        Self {
+            shared_sources: shared.map(|source| source.id.clone()).collect(),
+            salt: workspace.name.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// How many identifiers of a kind one profile may hold.
+    pub fn limit(&self, kind: &IdentifierKind) -> usize {
+        match kind {
+            IdentifierKind::CustomerId => self.customer_ids_max,
+            IdentifierKind::AnonymousId | IdentifierKind::DeviceId => self.devices_max,
+            _ => self.addresses_max,
+        }
+    }
+
+    /// Whether an identifier from `source` may tell who somebody is.
+    pub fn usable(&self, source: &str, identifier: &Identifier) -> bool {
+        let device =
+            matches!(identifier.kind, IdentifierKind::DeviceId | IdentifierKind::AnonymousId);
+        !(device && !self.shared_sources.is_empty() && self.shared_sources.contains(source))
+            && !(!self.non_joining.is_empty() && self.non_joining.contains(&identifier.kind))
+            && !is_blocked(&identifier.value)
+            && !(!self.blocked.is_empty()
+                && self.blocked.contains(&identifier.value.to_lowercase()))
+            && identifier.value.len() <= limits::IDENTIFIER_BYTES_MAX
+    }
+}
+
+/// Values that clients send when they know nothing: they never join, whatever the kind and case.
+pub fn is_blocked(value: &str) -> bool {
+    const WORDS: [&str; 6] = ["null", "none", "undefined", "unknown", "anonymous", "-1"];
+    let value = value.trim();
+    match value.as_bytes() {
+        [] => true,
+        [b'0' | b'-', ..] => value.bytes().all(|b| b == b'0' || b == b'-') || value == "-1",
+        bytes if bytes.len() > 9 => false,
+        _ => WORDS.iter().any(|word| word.eq_ignore_ascii_case(value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocked_values() {
+        for value in [
+            "",
+            " ",
+            "null",
+            "NULL",
+            "None",
+            "undefined",
+            "unknown",
+            "Anonymous",
+            "-1",
+            "0",
+            "00000000-0000-0000-0000-000000000000",
+            "---",
+        ] {
+            assert!(is_blocked(value), "{value:?}");
+        }
+        for value in ["u1", "01", "-2", "-10", "anonymous1", "nullable", "a@b.example", "0-0-1"] {
+            assert!(!is_blocked(value), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_kiosk_offers_its_cards_only() {
+        let rules =
+            IdentityRules { shared_sources: ["till".into()].into(), ..IdentityRules::default() };
+        let device = Identifier::new(IdentifierKind::AnonymousId, "kiosk");
+        let card = Identifier::new(IdentifierKind::LoyaltyId, "L1");
+        assert!(!rules.usable("till", &device) && rules.usable("till", &card));
+        assert!(rules.usable("site", &device));
+    }
+}
