@@ -305,7 +305,7 @@ case("oc16-stop-without-number-means-every-phone", "language: SMS Stopped withou
      [yes("10:00", endpoint="+48600100201"), no("endpoint_suppressed", "11:00")])
 case("oc17-operator-lifts-a-bounce", "language: an operator's command with a reason lifts a suppression",
      journey(), [known(), track("Email Bounced", "09:00"), ping("10:00"),
-                 command("10:30", "unsuppress", person=f"email:{A}", reason="mailbox was full"), ping("11:00")],
+                 command("10:30", "unsuppress", person=f"email:{A}", channel="email", reason="mailbox was full"), ping("11:00")],
      [no("endpoint_suppressed", "10:00"), yes("11:00")])
 case("oc18-personalization-not-granted-hides-attributes", "3: a declared data purpose is enforced: attributes and history are absent, the event's own properties stay",
      journey({"id": "b", "branch": [{"when": "profile.tier == 'gold'", "steps": [send("attribute")]},

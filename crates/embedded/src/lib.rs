@@ -1,7 +1,11 @@
 //! Log, state store and identity graph on one machine: own segment files and fjall.
 
+#[cfg(test)]
+mod contract;
 mod journal;
 mod lock;
+mod store;
 
 pub use journal::{Damage, Journal, JournalOptions, JournalStats, Probes};
 pub use lock::{DirLock, LockError};
+pub use store::{FjallStore, StoreError, StoreOptions};

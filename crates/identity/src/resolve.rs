@@ -557,7 +557,10 @@ fn unite(
     if into_node.unions.len() == limits::UNDO_MAX {
         into_node.unions.remove(0);
     }
-    into_node.unions.push(Absorbed { id, from, identifiers, unions, at: context.log_time });
+    let absorbed = std::mem::take(&mut from_node.absorbed);
+    into_node.absorbed.extend(absorbed.iter().copied().chain([from]));
+    let at = context.log_time;
+    into_node.unions.push(Absorbed { id, from, identifiers, unions, absorbed, at });
     from_node.parent = Some(into);
     *nodes.node_mut(into)? = into_node;
     *nodes.node_mut(from)? = from_node;

@@ -252,6 +252,11 @@ impl Gate for MemoryGate {
         Ok(())
     }
 
+    fn post(&self, marks: &[GateMark]) -> Result<(), String> {
+        self.try_mark(marks);
+        Ok(())
+    }
+
     fn ask(&self, query: &GateQuery) -> GateVerdict {
         let mut state = self.shared.state.lock();
         if state.unreachable {

@@ -195,8 +195,9 @@ impl Journal {
         }
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
+    /// Segment and byte up to which the files are known to be on disk.
+    pub(crate) fn durable_at(&self) -> (u64, u64) {
+        self.shared.order.lock().durable_at
     }
 }
 

@@ -111,7 +111,7 @@ impl Places {
         }
         let person_traits = if parts.group_traits { "" } else { parts.traits };
         for (node, text) in [
-            (&self.properties, parts.properties),
+            (&self.properties, &*parts.properties),
             (&self.traits, person_traits),
             (&self.context, parts.context),
         ] {
@@ -163,6 +163,11 @@ impl Places {
 
 fn narrow(index: usize) -> u16 {
     u16::try_from(index).unwrap_or(u16::MAX)
+}
+
+/// `value` as it is compared, shared.
+pub(crate) fn normalised(kind: &IdentifierKind, value: &str) -> Option<Name> {
+    normalise(kind, value).map(Name::from)
 }
 
 /// The form under which a value is compared. `None`: it cannot be of this kind.

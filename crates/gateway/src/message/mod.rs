@@ -14,15 +14,19 @@ mod object;
 mod time;
 mod wire;
 
+pub(crate) use identify::normalised;
 pub use identify::{IDENTIFIER_BYTES_MAX, IDENTIFIERS_MAX};
 pub use object::{DEPTH_MAX, repair_surrogates};
 pub use time::parse_rfc3339;
+pub(crate) use wire::{object as object_of, text as text_of, time as time_of};
 
 use identify::Places;
 use object::Members;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use sojourn_model::{Identifier, IdentifierKind, Name, Timestamp, Touchpoint, event_names};
+use sojourn_model::{
+    Identifier, IdentifierKind, Name, ProfileId, Timestamp, Touchpoint, event_names,
+};
 use sojourn_rules::{Definitions, EventPlan, Source};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -117,6 +121,8 @@ pub struct Converted<'m> {
     pub traits: Cow<'m, str>,
     pub context: Cow<'m, str>,
     pub imported: bool,
+    /// Known profile (links of messages); identity then only follows merges.
+    pub profile: Option<ProfileId>,
     /// Identifiers that a limit left out (LIM-1: visible as a metric).
     pub left_out: usize,
 }
@@ -124,19 +130,31 @@ pub struct Converted<'m> {
 impl Converted<'_> {
     /// As a touchpoint of the model.
     pub fn touchpoint(&self) -> Touchpoint<'_> {
+        self.with(self.identifiers.clone())
+    }
+
+    /// Appends the touchpoint as a record of the `touchpoints` topic to `out`.
+    pub fn encode(&mut self, out: &mut Vec<u8>) {
+        let identifiers = std::mem::take(&mut self.identifiers);
+        let touchpoint = self.with(identifiers);
+        sojourn_proto::encode_touchpoint_record(&touchpoint, out);
+        self.identifiers = touchpoint.identifiers;
+    }
+
+    fn with(&self, identifiers: Vec<Identifier>) -> Touchpoint<'_> {
         Touchpoint {
             message_id: &self.message_id,
             source: self.source,
             channel: self.channel,
             event: &self.event,
-            identifiers: self.identifiers.clone(),
+            identifiers,
             occurred_at: self.occurred_at,
             received_at: self.received_at,
             properties: &self.properties,
             traits: &self.traits,
             context: &self.context,
             imported: self.imported,
-            profile: None,
+            profile: self.profile,
         }
     }
 }
@@ -183,7 +201,7 @@ pub(crate) struct Parts<'m> {
     pub(crate) stated: Option<Timestamp>,
     pub(crate) sent_at: Option<Timestamp>,
     /// JSON object, or empty.
-    pub(crate) properties: &'m str,
+    pub(crate) properties: Cow<'m, str>,
     /// JSON object, or empty.
     pub(crate) traits: &'m str,
     /// JSON object, or empty.
@@ -290,7 +308,7 @@ impl Converter {
             group_id: wire::text("groupId", message.group_id)?,
             stated,
             sent_at: wire::time("sentAt", message.sent_at)?,
-            properties: wire::object("properties", message.properties)?,
+            properties: Cow::Borrowed(wire::object("properties", message.properties)?),
             traits: wire::object("traits", message.traits)?,
             context: wire::object("context", message.context)?,
             name: message.name.map(RawValue::get),
@@ -326,7 +344,8 @@ impl Converter {
             return Err(Rejected::new("previousId", "is missing", remedy));
         }
         let (identifiers, left_out) = self.places.find(&parts, source.shared_devices);
-        let properties = self.properties(source, call, &event, &parts)?;
+        let changed = self.properties(source, call, &event, &parts)?;
+        let properties = changed.map_or(parts.properties, Cow::Owned);
         let context = merge("context", parts.context, envelope.context)?;
         let own_traits = if parts.group_traits { "" } else { parts.traits };
         let traits = match context_traits(parts.context) {
@@ -347,52 +366,44 @@ impl Converter {
             traits,
             context,
             imported: envelope.imported,
+            profile: None,
             left_out,
         })
     }
 
-    /// Properties with what the call itself says, and by the plan when the source is strict.
-    fn properties<'m>(
-        &'m self,
+    /// Properties with what the call itself says, and by the plan when the source is strict. `None`:
+    /// as they came.
+    fn properties(
+        &self,
         source: &Source,
         call: Call,
         event: &str,
-        parts: &Parts<'m>,
-    ) -> Result<Cow<'m, str>, Rejected> {
-        let own: [(&str, Option<Cow<'m, str>>); 3] = match call {
-            Call::Track | Call::Identify | Call::Merge => [const { ("", None) }; 3],
+        parts: &Parts<'_>,
+    ) -> Result<Option<String>, Rejected> {
+        let own = match call {
+            Call::Track | Call::Identify | Call::Merge => [None, None],
             Call::Page | Call::Screen => [
-                ("name", parts.name.map(Cow::Borrowed)),
-                ("category", parts.category.map(Cow::Borrowed)),
-                ("", None),
+                parts.name.map(|name| ("name", Cow::Borrowed(name))),
+                parts.category.map(|category| ("category", Cow::Borrowed(category))),
             ],
-            Call::Group => {
-                [("group_id", parts.group_id.as_deref().map(quoted)), ("", None), ("", None)]
-            }
+            Call::Group => [parts.group_id.as_deref().map(|id| ("group_id", quoted(id))), None],
             Call::Alias => {
-                [("previous_id", parts.previous_id.as_deref().map(quoted)), ("", None), ("", None)]
+                [parts.previous_id.as_deref().map(|id| ("previous_id", quoted(id))), None]
             }
         };
-        let adds = own.iter().any(|(_, value)| value.is_some())
-            || (call == Call::Group && !parts.traits.is_empty());
+        let group_traits = if call == Call::Group { parts.traits } else { "" };
+        let adds = own.iter().any(Option::is_some) || !group_traits.is_empty();
         if !adds && !source.strict {
-            return Ok(Cow::Borrowed(parts.properties));
+            return Ok(None);
         }
         let not_json = |_| Rejected::new("properties", "is not an object", "send an object");
-        let mut members = Members::parse(parts.properties).map_err(not_json)?;
-        if call == Call::Group {
-            members.add_all(Members::parse(parts.traits).map_err(not_json)?);
-        }
-        for (key, value) in own {
-            if let Some(value) = value {
-                members.add(key, value);
-            }
+        let mut members = Members::parse(&parts.properties).map_err(not_json)?;
+        members.add_all(Members::parse(group_traits).map_err(not_json)?);
+        for (key, value) in own.into_iter().flatten() {
+            members.add(key, value);
         }
         let dropped = source.strict && self.by_plan(event, &mut members)?;
-        if adds || dropped {
-            return Ok(Cow::Owned(members.text()));
-        }
-        Ok(Cow::Borrowed(parts.properties))
+        Ok((adds || dropped).then(|| members.text()))
     }
 
     /// Drops undeclared properties and refuses an event that lacks a required one (semantics 3).
@@ -481,7 +492,7 @@ impl Converter {
 }
 
 /// Checks that hold for the whole text of a message.
-fn check(json: &str) -> Result<(), Rejected> {
+pub(crate) fn check(json: &str) -> Result<(), Rejected> {
     if object::too_deep(json) {
         let reason = format!("nests deeper than {DEPTH_MAX} levels");
         return Err(Rejected::new("body", reason, "send flatter objects"));
@@ -550,4 +561,4 @@ fn merge<'m>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -74,7 +74,7 @@ impl<'m> Message<'m> {
 }
 
 /// A text or a number as text; `null`, absent and blank are `None`.
-pub(super) fn text<'m>(
+pub(crate) fn text<'m>(
     field: &'static str,
     raw: Option<&'m RawValue>,
 ) -> Result<Option<Cow<'m, str>>, Rejected> {
@@ -98,7 +98,7 @@ pub(super) fn text<'m>(
 }
 
 /// An object as text; `null`, absent and `{}` are empty.
-pub(super) fn object<'m>(
+pub(crate) fn object<'m>(
     field: &'static str,
     raw: Option<&'m RawValue>,
 ) -> Result<&'m str, Rejected> {
@@ -112,7 +112,7 @@ pub(super) fn object<'m>(
 }
 
 /// A time, in text or as a number.
-pub(super) fn time(
+pub(crate) fn time(
     field: &'static str,
     raw: Option<&RawValue>,
 ) -> Result<Option<Timestamp>, Rejected> {

@@ -1,0 +1,1 @@
+//! Turns over ports in memory and a fake provider.

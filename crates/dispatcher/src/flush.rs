@@ -1,0 +1,155 @@
+//! Writing to the log: intents, outcomes and receipts of a turn in one append.
+
+use crate::dispatcher::Dispatcher;
+use crate::{DispatchError, limits};
+use bytes::Bytes;
+use sojourn_ports::{Append, Entry, LogError, ReadLimit, Topic};
+
+/// A record on its way into the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) topic: Topic,
+    pub(crate) partition: u16,
+    pub(crate) value: Bytes,
+    /// An intent: worth nothing when its call does not follow.
+    pub(crate) intent: bool,
+}
+
+/// What became of a flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// Everything is in the log.
+    All,
+    /// Nothing is, or nobody knows yet: no call may follow.
+    Not,
+}
+
+impl Dispatcher {
+    /// Appends the outbox. An action's outcome and its receipt are in the same append, so that both
+    /// survive a crash or neither.
+    pub(crate) fn flush(&mut self) -> Result<Flushed, DispatchError> {
+        if self.unsure.is_some() {
+            return Ok(Flushed::Not);
+        }
+        while !self.outbox.is_empty() {
+            // An outcome and its receipt stand next to each other: a chunk ends before an outcome.
+            let mut end = self.outbox.len().min(limits::FLUSH_RECORDS_MAX);
+            while end < self.outbox.len() && self.outbox[end].topic == Topic::Touchpoints {
+                end -= 1;
+            }
+            let chunk: Vec<Record> = self.outbox.drain(..end).collect();
+            match self.ports.log.append(group(&chunk), None) {
+                Ok(()) => self.count(&chunk),
+                Err(LogError::Full { .. }) => {
+                    crate::metrics::at_limit("log");
+                    self.outbox.splice(0..0, chunk);
+                    return Ok(Flushed::Not);
+                }
+                Err(LogError::Unknown { .. }) => {
+                    self.unsure = Some(chunk);
+                    return Ok(Flushed::Not);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Flushed::All)
+    }
+
+    fn count(&mut self, chunk: &[Record]) {
+        for record in chunk.iter().filter(|record| record.topic == Topic::Dispatch) {
+            *self.dispatch_next.entry(record.partition).or_default() += 1;
+        }
+    }
+
+    /// After an unknown append: looks whether it is in the log, and if not, puts it back. Intents
+    /// are not put back: their calls were not made.
+    pub(crate) fn resolve_unsure(&mut self) -> Result<(), DispatchError> {
+        let Some(chunk) = self.unsure.take() else { return Ok(()) };
+        let probe = chunk.iter().find(|record| record.topic == Topic::Dispatch);
+        let landed = match probe {
+            Some(probe) => match self.is_in_log(probe) {
+                Ok(landed) => landed,
+                Err(error) => {
+                    self.unsure = Some(chunk);
+                    return Err(error);
+                }
+            },
+            None => false,
+        };
+        if landed {
+            self.count(&chunk);
+        } else {
+            self.outbox.splice(0..0, chunk.into_iter().filter(|record| !record.intent));
+        }
+        Ok(())
+    }
+
+    fn is_in_log(&self, probe: &Record) -> Result<bool, DispatchError> {
+        let log = &self.ports.log;
+        let mut from = self.dispatch_next.get(&probe.partition).copied().unwrap_or(0);
+        let end = log.bounds(Topic::Dispatch, probe.partition)?.next;
+        let limit = ReadLimit {
+            records: limits::READ_RECORDS_MAX,
+            bytes: limits::READ_BYTES_MAX,
+            durable_only: false,
+        };
+        let mut entries: Vec<Entry> = Vec::new();
+        while from < end {
+            entries.clear();
+            log.read(Topic::Dispatch, probe.partition, from, limit, &mut entries)?;
+            entries.retain(|entry| entry.offset >= from);
+            if entries.iter().any(|entry| entry.value == probe.value) {
+                return Ok(true);
+            }
+            match entries.last() {
+                Some(last) => from = last.offset + 1,
+                None => break,
+            }
+        }
+        Ok(false)
+    }
+
+    /// Saves the lanes that are due, when everything they tell of is in the log and durable.
+    pub(crate) fn checkpoint(&mut self, force: bool) -> Result<(), DispatchError> {
+        if !self.outbox.is_empty() || self.unsure.is_some() {
+            return Ok(());
+        }
+        let now = self.ports.clock.now();
+        let due = |lane: &crate::lane::Lane| lane.has_changes() && (force || lane.is_due(now));
+        if !self.lanes.iter().any(due) {
+            return Ok(());
+        }
+        self.ports.log.sync()?;
+        for lane in &mut self.lanes {
+            if !due(lane) {
+                continue;
+            }
+            let dispatch = self.dispatch_next.get(&lane.dispatch).copied().unwrap_or(0);
+            let store = &*self.ports.store;
+            if lane.checkpoint(store, &self.pending, &self.early, dispatch, now)? {
+                let actions = (Topic::Actions, lane.partition, lane.next);
+                // Lanes that share a partition of `dispatch` need it from the oldest of them on;
+                // the layout gives each its own.
+                self.ports.log.trim(&[actions, (Topic::Dispatch, lane.dispatch, dispatch)])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Records by topic and partition, their order kept.
+fn group(records: &[Record]) -> Vec<Append> {
+    let mut appends: Vec<Append> = Vec::new();
+    for record in records {
+        let place = (record.topic, record.partition);
+        match appends.iter_mut().find(|append| (append.topic, append.partition) == place) {
+            Some(append) => append.values.push(record.value.clone()),
+            None => appends.push(Append {
+                topic: record.topic,
+                partition: record.partition,
+                values: vec![record.value.clone()],
+            }),
+        }
+    }
+    appends
+}

@@ -1,0 +1,61 @@
+//! Receipts: what became of an action, told to the engine as touchpoints, so that caps commit or
+//! release what they reserved.
+
+use sojourn_model::{Action, ActionId, Timestamp, Touchpoint, event_names};
+use sojourn_proto::{DispatchResult, encode_touchpoint_record};
+
+/// Source of the dispatcher's receipts.
+pub const RECEIPT_SOURCE: &str = "sojourn";
+
+/// The event that tells a final result.
+fn event(result: DispatchResult) -> &'static str {
+    match result {
+        DispatchResult::Sent => event_names::MESSAGE_SENT,
+        DispatchResult::Failed | DispatchResult::Refused => event_names::MESSAGE_FAILED,
+        DispatchResult::Unknown => event_names::MESSAGE_UNKNOWN,
+        DispatchResult::Retry | DispatchResult::Unsure => {
+            unreachable!("an attempt's outcome is not a result")
+        }
+    }
+}
+
+/// Message id of a receipt: the same however often it is written, so that it counts once.
+pub fn receipt_id(action: ActionId, result: DispatchResult) -> String {
+    format!("receipt:{action}:{}", result.as_str())
+}
+
+/// The record of a receipt for the `touchpoints` topic.
+pub(crate) fn receipt(
+    action: &Action,
+    result: DispatchResult,
+    detail: &str,
+    now: Timestamp,
+) -> Vec<u8> {
+    let properties = serde_json::json!({
+        "action_id": action.id.to_string(),
+        "journey": &*action.journey,
+        "step": &*action.step,
+        "channel": &*action.channel,
+        "outcome": result.as_str(),
+        "detail": detail,
+    })
+    .to_string();
+    let id = receipt_id(action.id, result);
+    let touchpoint = Touchpoint {
+        message_id: &id,
+        source: RECEIPT_SOURCE,
+        channel: &action.channel,
+        event: event(result),
+        identifiers: Vec::new(),
+        occurred_at: Some(now),
+        received_at: now,
+        properties: &properties,
+        traits: "",
+        context: "",
+        imported: false,
+        profile: Some(action.profile),
+    };
+    let mut out = Vec::new();
+    encode_touchpoint_record(&touchpoint, &mut out);
+    out
+}

@@ -1,0 +1,217 @@
+//! After a start: what was pending, what was tried, what was taken back.
+
+use crate::dispatcher::{Dispatcher, Phase};
+use crate::lane::Lane;
+use crate::pending::{History, State};
+use crate::{DispatchError, Options, Ports, Transport, limits, memory};
+use bytes::Bytes;
+use sojourn_model::ActionId;
+use sojourn_ports::{Entry, ReadLimit, Space, Topic};
+use sojourn_proto::{ActionRecord, decode_action_record, decode_dispatch_record};
+use std::collections::BTreeMap;
+
+/// What the `dispatch` topic tells of an action whose record has not been read yet.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Learned {
+    pub(crate) history: History,
+    pub(crate) finished: bool,
+}
+
+impl Dispatcher {
+    /// Claims the partitions, loads what is pending and replays `dispatch`. No call begins before
+    /// [`Ports::ready`] is set and `actions` has been read.
+    pub fn new(
+        ports: Ports,
+        options: Options,
+        transport: Box<dyn Transport>,
+    ) -> Result<Self, DispatchError> {
+        let mut dispatcher = Self::empty(ports, options, transport);
+        for partition in dispatcher.options.partitions.clone() {
+            dispatcher.open_lane(partition)?;
+        }
+        for id in dispatcher.pending.keys().copied().collect::<Vec<_>>() {
+            dispatcher.enqueue_recovered(id);
+        }
+        Ok(dispatcher)
+    }
+
+    fn open_lane(&mut self, partition: u16) -> Result<(), DispatchError> {
+        let owner = Lane::owner_of(partition);
+        let (log, store) = (self.ports.log.clone(), self.ports.store.clone());
+        let claim = store.claim(&owner)?;
+        let first = log.bounds(Topic::Actions, partition)?.first;
+        if claim.position.is_none() && first > 0 {
+            return Err(DispatchError::StoreEmpty { owner, partition, first });
+        }
+        let dispatch = partition % log.partitions(Topic::Dispatch);
+        let mut lane = Lane::new(partition, dispatch, claim.epoch, claim.position.unwrap_or(0));
+        let damaged = |what, reason: String| DispatchError::Damaged {
+            what,
+            owner: Lane::owner_of(partition),
+            reason,
+        };
+        let key = Bytes::from_static(memory::LANE_KEY);
+        let row = store.get(&owner, Space::Meta, &[key])?.into_iter().next().flatten();
+        let saved: memory::SavedLane = match row {
+            Some(row) => serde_json::from_slice(&row)
+                .map_err(|error| damaged("the lane", error.to_string()))?,
+            None => memory::SavedLane::default(),
+        };
+        lane.high = saved.high.iter().map(|&(p, offset, index)| (p, (offset, index))).collect();
+        lane.saved_dispatch = saved.dispatch_next;
+        for (id, reason) in saved.early {
+            self.early.insert(id, (reason, partition));
+        }
+        let mut failed = None;
+        let pending = &mut self.pending;
+        store.scan(
+            &owner,
+            Space::Meta,
+            memory::PENDING_PREFIX,
+            Some(memory::PENDING_END),
+            &mut |_, row| match memory::decode_pending(&owner, row) {
+                Ok(action) => {
+                    pending.insert(action.action.id, action);
+                    true
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    false
+                }
+            },
+        )?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        self.replay(&mut lane, saved.dispatch_next)?;
+        self.lanes.push(lane);
+        Ok(())
+    }
+
+    /// Applies the records of `dispatch` from `from` on.
+    fn replay(&mut self, lane: &mut Lane, from: u64) -> Result<(), DispatchError> {
+        let log = self.ports.log.clone();
+        let bounds = log.bounds(Topic::Dispatch, lane.dispatch)?;
+        // Trimmed only below a checkpoint; an older one that came back has nothing to learn there.
+        let mut next = from.max(bounds.first);
+        let limit = ReadLimit {
+            records: limits::READ_RECORDS_MAX,
+            bytes: limits::READ_BYTES_MAX,
+            durable_only: false,
+        };
+        let mut entries: Vec<Entry> = Vec::new();
+        while next < bounds.next {
+            entries.clear();
+            log.read(Topic::Dispatch, lane.dispatch, next, limit, &mut entries)?;
+            for entry in entries.iter().filter(|entry| entry.offset >= next) {
+                let record = decode_dispatch_record(&entry.value).map_err(|error| {
+                    DispatchError::Damaged {
+                        what: "a record of dispatch",
+                        owner: lane.owner.clone(),
+                        reason: error.to_string(),
+                    }
+                })?;
+                if let Some(pending) = self.pending.get_mut(&record.action) {
+                    let finished = pending.history.apply(&record);
+                    lane.touch(Some(record.action));
+                    if finished {
+                        self.pending.remove(&record.action);
+                        // Should its record be read again, it is known to be done.
+                        let learned = self.learned.entry(record.action).or_default();
+                        learned.finished = true;
+                    }
+                } else {
+                    let learned = self.learned.entry(record.action).or_default();
+                    learned.finished |= learned.history.apply(&record);
+                }
+            }
+            match entries.last() {
+                Some(last) if last.offset >= next => next = last.offset + 1,
+                _ => break,
+            }
+        }
+        let known = self.dispatch_next.entry(lane.dispatch).or_default();
+        *known = (*known).max(bounds.next);
+        Ok(())
+    }
+
+    /// Puts a recovered action where it belongs. A call without an outcome is unknown (ACT-1).
+    pub(crate) fn enqueue_recovered(&mut self, id: ActionId) {
+        let now = self.ports.clock.now();
+        let Some(pending) = self.pending.get_mut(&id) else { return };
+        let open = pending.history.in_flight || pending.unresolved.is_some();
+        // What was unsure and waited for its next call is decided anew: the channel may be able to
+        // look it up.
+        if open || (pending.history.maybe_sent && pending.lookup_next) {
+            pending.unresolved = Some(now);
+        }
+        let state = match pending.state {
+            State::Sleeping(until) if pending.unresolved.is_none() => State::Sleeping(until),
+            _ if pending.unresolved.is_some() => State::Sleeping(now),
+            _ => State::Ready,
+        };
+        self.place(id, state);
+    }
+
+    /// One turn of catching up; `true` when calls may begin (CON-2).
+    ///
+    /// From the moment that the engine has caught up, everything that it took back is in `actions`:
+    /// cancels up to that moment's end are gathered first, however long the backlog before them.
+    pub(crate) fn catch_up(&mut self) -> Result<bool, DispatchError> {
+        if !self.ports.ready.load(std::sync::atomic::Ordering::Acquire) {
+            return Ok(false);
+        }
+        let log = self.ports.log.clone();
+        if self.targets.is_empty() {
+            for lane in &self.lanes {
+                let end = log.bounds(Topic::Actions, lane.partition)?.next;
+                self.targets.insert(lane.partition, end);
+            }
+        }
+        let limit = ReadLimit {
+            records: limits::READ_RECORDS_MAX,
+            bytes: limits::READ_BYTES_MAX,
+            durable_only: true,
+        };
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut done = true;
+        for lane in &mut self.lanes {
+            let target = self.targets.get(&lane.partition).copied().unwrap_or(0);
+            lane.scanned = lane.scanned.max(lane.next);
+            if lane.scanned >= target {
+                continue;
+            }
+            entries.clear();
+            log.read(Topic::Actions, lane.partition, lane.scanned, limit, &mut entries)?;
+            for entry in entries.iter().filter(|entry| entry.offset >= lane.scanned) {
+                // A record that does not decode is dealt with when it is read in order.
+                if let Ok((_, ActionRecord::Cancel { action, reason })) =
+                    decode_action_record(&entry.value)
+                {
+                    self.ahead.insert(action, reason);
+                }
+            }
+            if let Some(last) = entries.last() {
+                lane.scanned = lane.scanned.max(last.offset + 1);
+            }
+            done &= lane.scanned >= target;
+        }
+        Ok(done)
+    }
+
+    /// Begins to call.
+    pub(crate) fn start_running(&mut self) {
+        self.phase = Phase::Running;
+        let taken: Vec<_> = self
+            .pending
+            .keys()
+            .filter_map(|id| self.ahead.get(id).map(|reason| (*id, reason.clone())))
+            .collect();
+        for (id, reason) in taken {
+            self.cancel(id, reason);
+        }
+    }
+}
+
+/// What has been learned, by action.
+pub(crate) type LearnedMap = BTreeMap<ActionId, Learned>;
