@@ -124,9 +124,11 @@ mod tests {
             "---",
         ] {
             assert!(is_blocked(value), "{value:?}");
+            assert!(sojourn_rules::normalize::is_blocked(value, &[]), "the gateway agrees");
         }
         for value in ["u1", "01", "-2", "-10", "anonymous1", "nullable", "a@b.example", "0-0-1"] {
             assert!(!is_blocked(value), "{value:?}");
+            assert!(!sojourn_rules::normalize::is_blocked(value, &[]), "the gateway agrees");
         }
     }
 
