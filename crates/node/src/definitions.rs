@@ -82,7 +82,11 @@ impl DefinitionStore {
             key: Bytes::copy_from_slice(&definitions.version.0.to_be_bytes()),
             value: Some(serde_json::to_vec(files)?.into()),
         };
-        self.store.checkpoint(OWNER, self.epoch, Checkpoint { position: 0, writes: vec![write] })?;
+        self.store.checkpoint(
+            OWNER,
+            self.epoch,
+            Checkpoint { position: 0, writes: vec![write] },
+        )?;
         self.compiled.lock().insert(definitions.version, Arc::clone(&definitions));
         Ok(Published::Version(definitions, result.findings))
     }
@@ -94,7 +98,11 @@ impl DefinitionStore {
             key: Bytes::from_static(CURRENT),
             value: Some(Bytes::copy_from_slice(&version.0.to_be_bytes())),
         };
-        self.store.checkpoint(OWNER, self.epoch, Checkpoint { position: 0, writes: vec![write] })?;
+        self.store.checkpoint(
+            OWNER,
+            self.epoch,
+            Checkpoint { position: 0, writes: vec![write] },
+        )?;
         Ok(())
     }
 }
@@ -116,8 +124,9 @@ pub fn compiled(files: &Files) -> Result<Arc<Definitions>> {
 
 /// The definitions with `${NAME}` replaced from the environment or files.
 pub fn resolved(definitions: &Definitions) -> Result<sojourn_rules::Workspace> {
-    sojourn_rules::resolve(&definitions.workspace, &secret)
-        .map_err(|findings| anyhow::anyhow!(findings.iter().map(describe).collect::<Vec<_>>().join("\n")))
+    sojourn_rules::resolve(&definitions.workspace, &secret).map_err(|findings| {
+        anyhow::anyhow!(findings.iter().map(describe).collect::<Vec<_>>().join("\n"))
+    })
 }
 
 /// A finding on one line, as errors print it.

@@ -6,9 +6,7 @@
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use sojourn_model::{ActionId, DecisionId, ProfileId, Record, Timestamp};
-use sojourn_ports::{
-    Checkpoint, Entry, Log, LogError, ReadLimit, Space, StateStore, Topic, Write,
-};
+use sojourn_ports::{Checkpoint, Entry, Log, LogError, ReadLimit, Space, StateStore, Topic, Write};
 use sojourn_proto::{
     DecisionRecord, DispatchKind, decode_decision_record, decode_dispatch_record,
     decode_profile_record,

@@ -1,9 +1,9 @@
 //! Records as the JSON rows that `tail`, `person` and `explain` show (shapes in admin.proto).
 
+use serde_json::{Map, Value, json};
 use sojourn_model::{Decision, Identifier, Name, Note, ProfileId, Timestamp, Touchpoint};
 use sojourn_proto::{DispatchKind, DispatchRecord};
 use sojourn_rules::{Definitions, explain};
-use serde_json::{Map, Value, json};
 
 /// RFC 3339 in UTC with milliseconds; an instant outside chrono's years as plain milliseconds.
 pub fn rfc3339(at: Timestamp) -> String {

@@ -66,7 +66,8 @@ impl CommandLine {
             _ => bail!("command `{}` needs `{what}`", self.command),
         };
         let journey = || need("journey", &self.journey);
-        let person = |command| Ok(Order::Person(need("person", &self.person)?.to_string(), command));
+        let person =
+            |command| Ok(Order::Person(need("person", &self.person)?.to_string(), command));
         Ok(match self.command.as_str() {
             "pause" => Order::All(Command::Pause { journey: journey()? }),
             "resume" => Order::All(Command::Resume { journey: journey()? }),

@@ -233,7 +233,9 @@ impl Simulation {
         });
         match identifier {
             Some(identifier) => Ok((Some(identifier), None)),
-            None => bail!("`{person}` is no identifier: write email:a@b.c, customer_id:42 or a profile id"),
+            None => bail!(
+                "`{person}` is no identifier: write email:a@b.c, customer_id:42 or a profile id"
+            ),
         }
     }
 
@@ -270,7 +272,12 @@ impl Simulation {
         Ok(())
     }
 
-    fn apply_one(&mut self, record: &Record<'_>, at: Timestamp, watch: &mut dyn Watch) -> Result<()> {
+    fn apply_one(
+        &mut self,
+        record: &Record<'_>,
+        at: Timestamp,
+        watch: &mut dyn Watch,
+    ) -> Result<()> {
         let position = self.next_position();
         self.partition.apply(position, at, record, &mut self.effects);
         for effect in self.effects.drain() {

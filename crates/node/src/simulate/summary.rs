@@ -73,7 +73,12 @@ impl Summary {
             None => decision.outcome.as_str().to_owned(),
         };
         let counts = self.journeys.entry(decision.journey.clone()).or_default();
-        *counts.sends.entry(decision.step.clone()).or_default().entry(verdict.clone()).or_default() += 1;
+        *counts
+            .sends
+            .entry(decision.step.clone())
+            .or_default()
+            .entry(verdict.clone())
+            .or_default() += 1;
         *self.verdicts.entry(verdict).or_default() += 1;
         if matches!(decision.outcome, Outcome::Approve | Outcome::Reroute) {
             let week = (decision.at.0 + MONDAY_SHIFT_MS).div_euclid(WEEK_MS);
