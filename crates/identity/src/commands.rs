@@ -111,14 +111,3 @@ pub fn absorbed(
         .map_err(|error| GraphError::Failed(format!("a stored profile: {error}")))?;
     Ok(node.absorbed)
 }
-
-/// Every profile that `profile` has absorbed, in the committed graph.
-pub fn absorbed(
-    graph: &dyn IdentityGraph,
-    profile: ProfileId,
-) -> Result<Vec<ProfileId>, GraphError> {
-    let Some(bytes) = read_one(graph, profile_key(b'p', profile))? else { return Ok(Vec::new()) };
-    let node: ProfileNode = postcard::from_bytes(&bytes)
-        .map_err(|error| GraphError::Failed(format!("a stored profile: {error}")))?;
-    Ok(node.absorbed)
-}

@@ -29,6 +29,7 @@ pub(crate) fn show(profile: &Profile, definitions: &Definitions) -> Value {
         .collect();
     let sends: Value = profile
         .sends
+        .as_slice()
         .iter()
         .map(|send| {
             json!({

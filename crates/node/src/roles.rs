@@ -32,6 +32,8 @@ pub(crate) struct Positions {
     pub(crate) owners: Vec<AtomicU64>,
     pub(crate) owners_committed: Vec<AtomicU64>,
     pub(crate) index: Mutex<Vec<(Topic, u16, u64)>>,
+    /// Where the dispatcher reads `actions`.
+    pub(crate) actions: Mutex<Vec<(Topic, u16, u64)>>,
 }
 
 impl Positions {
@@ -43,6 +45,7 @@ impl Positions {
             owners: zeros(),
             owners_committed: zeros(),
             index: Mutex::default(),
+            actions: Mutex::default(),
         }
     }
 
@@ -203,6 +206,7 @@ pub(crate) fn dispatcher(
         match turned {
             Ok(progress) => {
                 backoff.worked();
+                *shared.positions.actions.lock() = dispatcher.waits_for();
                 if dispatcher.phase() == Phase::Running {
                     shared.health.ready("dispatcher");
                 }
@@ -297,6 +301,11 @@ fn trim(shared: &Shared) {
             _ => *at,
         };
         below.push((*topic, *partition, at));
+    }
+    below.extend(positions.actions.lock().iter().copied());
+    // Nobody reads these twice; retention alone decides.
+    for topic in [Topic::Definitions, Topic::DeadLetters] {
+        below.push((topic, 0, shared.log.bounds(topic, 0).map_or(0, |bounds| bounds.next)));
     }
     if let Err(error) = shared.log.trim(&below) {
         tracing::warn!(%error, "the log could not be trimmed");
