@@ -4,8 +4,12 @@
 mod contract;
 mod journal;
 mod lock;
+mod snapshot;
 mod store;
 
 pub use journal::{Damage, Journal, JournalOptions, JournalStats, Probes};
 pub use lock::{DirLock, LockError};
+pub use snapshot::{
+    JOURNAL_DIR, STATE_DIR, SnapshotError, SnapshotInfo, restore, snapshot, verify,
+};
 pub use store::{FjallStore, StoreError, StoreOptions};

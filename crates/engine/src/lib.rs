@@ -8,10 +8,37 @@
 //! **Invariant:** no I/O, no clock, no randomness, no iteration over a hash map: the same records and
 //! definitions give the same state and effects, byte for byte (DET-1).
 
+mod caps;
+mod codec;
+mod consent;
 mod effect;
+mod event;
+mod explain;
+mod guard;
+mod identity;
+mod installed;
+mod journey;
+mod json;
 pub mod limits;
+mod mutation;
 mod partition;
+mod profile;
+mod scope;
+mod step;
+mod timeline;
+mod timing;
 
+pub use caps::{Send, SendState, Sends};
+pub use consent::{ConsentEntry, Consents, Statement, SuppressionEntry, Suppressions};
 pub use effect::{Effect, Effects, OwnedRecord, OwnedTouchpoint};
+pub use event::{Stamp, StoredEvent};
+pub use explain::decision_line;
+pub use identity::{Inheritance, Undo};
+pub use journey::{Candidate, Entries, Run, RunId, RunState};
 pub use limits::Limits;
+pub use mutation::Mutation;
+#[cfg(feature = "planted-bugs")]
+pub use mutation::plant;
 pub use partition::{Checkpoint, DecodeError, Partition, Wake};
+pub use profile::{Attribute, Held, Profile, Stored};
+pub use timeline::History;

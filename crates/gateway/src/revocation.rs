@@ -10,6 +10,7 @@ use serde::Deserialize;
 use sojourn_model::{IdentifierKind, Name, Timestamp, event_names};
 use sojourn_ports::GateMark;
 use sojourn_rules::Definitions;
+use sojourn_rules::normalize::Normalizer;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -39,7 +40,7 @@ struct Statement<'s> {
 
 /// Marks for what `touchpoint` takes back, good for everything approved before `until`. Empty for
 /// a touchpoint that takes nothing back.
-pub(crate) fn marks(
+pub fn marks(
     touchpoint: &Converted<'_>,
     definitions: &Definitions,
     until: Timestamp,
@@ -100,9 +101,11 @@ impl Marks<'_> {
     fn add(&mut self, statement: &Statement<'_>, channel: Option<&str>, purpose: Option<&str>) {
         let (channel, purpose) = (channel.map(Name::from), purpose.map(Name::from));
         let named = [&statement.endpoint, &statement.email, &statement.phone, &statement.device_id];
+        let Definitions { workspace, plan, .. } = self.definitions;
+        let normalizer = Normalizer::new(workspace, plan);
         let mut values: Vec<Name> = Vec::new();
         for raw in named.into_iter().flatten().map(|raw| raw.trim()) {
-            values.extend(forms(raw));
+            values.extend(forms(raw, &normalizer));
         }
         values
             .extend(self.touchpoint.identifiers.iter().map(|identifier| identifier.value.clone()));
@@ -129,10 +132,9 @@ impl Marks<'_> {
 }
 
 /// An address as it may stand on an action: as written, in lower case, as a number in E.164.
-fn forms(raw: &str) -> Vec<Name> {
+fn forms(raw: &str, normalizer: &Normalizer) -> Vec<Name> {
     let mut forms = vec![Name::from(raw), raw.to_lowercase().into()];
-    let kinds = [IdentifierKind::Email, IdentifierKind::Phone];
-    forms.extend(kinds.iter().filter_map(|kind| crate::message::normalised(kind, raw)));
+    forms.extend(normalizer.value(&IdentifierKind::Phone, raw));
     forms
 }
 

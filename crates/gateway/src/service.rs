@@ -8,24 +8,16 @@ use crate::refusal::Refusal;
 use crate::revocation;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
+use sojourn_channels::Prompts;
 use sojourn_channels::token::Signer;
 use sojourn_model::{Identifier, Name, Timestamp};
 use sojourn_ports::{Append, Clock, Gate, GateMark, Log, LogError, Topic};
 use sojourn_proto::DeadLetter;
 use sojourn_rules::Definitions;
 use std::collections::HashSet;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::Notify;
-
-/// Hands the in-store prompt that a journey decided to the till that asked.
-pub trait Prompts: Send + Sync {
-    /// Waits for a prompt caused by the check-in with this message id; JSON text. Called before
-    /// the check-in is appended, so that no prompt is missed. The caller sets the time limit.
-    fn expect(&self, message_id: &str) -> Pin<Box<dyn Future<Output = Option<String>> + Send>>;
-}
 
 /// Limits that an operator may set; the rest are constants in [`limits`].
 #[derive(Debug, Clone, Copy)]

@@ -2,12 +2,14 @@
 
 use crate::limits;
 use sojourn_model::{DurationMs, Identifier, IdentifierKind, Name};
-use sojourn_rules::Workspace;
-use std::collections::BTreeSet;
+use sojourn_rules::Definitions;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rules of resolution (semantics 2).
 #[derive(Debug, Clone, PartialEq)]
 pub struct IdentityRules {
+    /// What the tracking plan says per kind; kinds that it leaves out have the defaults below.
+    pub limits: BTreeMap<IdentifierKind, usize>,
     /// `customer_id` per profile.
     pub customer_ids_max: usize,
     /// `email`, `phone`, `loyalty_id` and kinds of the workspace's own, each, per profile.
@@ -31,6 +33,7 @@ pub struct IdentityRules {
 impl Default for IdentityRules {
     fn default() -> Self {
         Self {
+            limits: BTreeMap::new(),
             customer_ids_max: 1,
             addresses_max: 5,
             devices_max: 50,
@@ -45,11 +48,18 @@ impl Default for IdentityRules {
 }
 
 impl IdentityRules {
-    /// The defaults with the workspace's shared devices; the salt is the workspace's name until the
-    /// node sets a secret one.
-    pub fn of(workspace: &Workspace) -> Self {
+    /// What a version of the definitions says; the salt is the workspace's name until the node sets
+    /// a secret one.
+    pub fn of(definitions: &Definitions) -> Self {
+        let plan = &definitions.plan;
+        let workspace = &definitions.workspace;
         let shared = workspace.sources.iter().filter(|source| source.shared_devices);
+        let limits = plan.identifiers.iter().map(|rule| (rule.kind.clone(), rule.limit as usize));
+        let apart = plan.identifiers.iter().filter(|rule| !rule.joins);
         Self {
+            limits: limits.collect(),
+            non_joining: apart.map(|rule| rule.kind.clone()).collect(),
+            blocked: plan.blocked_values.iter().map(|value| value.to_lowercase()).collect(),
             shared_sources: shared.map(|source| source.id.clone()).collect(),
             salt: workspace.name.clone(),
             ..Self::default()
@@ -58,6 +68,9 @@ impl IdentityRules {
 
     /// How many identifiers of a kind one profile may hold.
     pub fn limit(&self, kind: &IdentifierKind) -> usize {
+        if let Some(limit) = self.limits.get(kind) {
+            return *limit;
+        }
         match kind {
             IdentifierKind::CustomerId => self.customer_ids_max,
             IdentifierKind::AnonymousId | IdentifierKind::DeviceId => self.devices_max,
@@ -111,9 +124,11 @@ mod tests {
             "---",
         ] {
             assert!(is_blocked(value), "{value:?}");
+            assert!(sojourn_rules::normalize::is_blocked(value, &[]), "the gateway agrees");
         }
         for value in ["u1", "01", "-2", "-10", "anonymous1", "nullable", "a@b.example", "0-0-1"] {
             assert!(!is_blocked(value), "{value:?}");
+            assert!(!sojourn_rules::normalize::is_blocked(value, &[]), "the gateway agrees");
         }
     }
 

@@ -25,11 +25,10 @@ impl Source {
         self.path.strip_prefix("crates/").and_then(|rest| rest.split('/').next()).unwrap_or("")
     }
 
-    /// Whether the file is part of a test target or a fuzz target and not of the product.
+    /// Whether the file is a test, a benchmark or an example and not part of the product.
     pub fn is_test(&self) -> bool {
-        self.path.contains("/tests/")
-            || self.path.contains("/fuzz/")
-            || self.path.contains("/benches/")
+        let folders = ["/tests/", "/fuzz/", "/benches/", "/examples/"];
+        folders.iter().any(|folder| self.path.contains(folder)) || self.path.ends_with("/tests.rs")
     }
 
     /// Lines with their numbers, from 1.

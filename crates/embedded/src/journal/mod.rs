@@ -10,7 +10,10 @@
 //!
 //! Locks, in this order: `order` (one append at a time gets its place), `segments`, a partition.
 
+mod export;
 mod frame;
+#[cfg(test)]
+mod fuzz_tests;
 mod keeper;
 mod options;
 mod partition;
@@ -21,8 +24,10 @@ mod segment;
 mod tests;
 mod writer;
 
+pub(crate) use export::write_layout;
 pub use options::{JournalOptions, Probes};
 pub use recover::Damage;
+pub(crate) use segment::file_name as segment_name;
 
 use bytes::Bytes;
 use frame::Draft;
@@ -196,6 +201,7 @@ impl Journal {
     }
 
     /// Segment and byte up to which the files are known to be on disk.
+    #[cfg(test)]
     pub(crate) fn durable_at(&self) -> (u64, u64) {
         self.shared.order.lock().durable_at
     }

@@ -10,6 +10,7 @@ use crate::service::{Gateway, Load, new_message_id};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::{Map, Value};
+use sojourn_channels::Prompt;
 use sojourn_model::{IdentifierKind, event_names};
 use std::borrow::Cow;
 
@@ -23,8 +24,8 @@ const PERSON: [(&str, IdentifierKind); 5] = [
 ];
 
 /// Takes `{loyalty_card | loyalty_id | customer_id | email | phone, store_id, till?, message_id?,
-/// timestamp?, …}`, records `Store Visited`, and answers `{"prompt": …}`: what the journeys decided
-/// within [`PROMPT_TIME_MAX`], or null.
+/// timestamp?, …}`, records `Store Visited`, and answers `{"prompt": {title, text, …}}`: what the
+/// journeys decided within [`PROMPT_TIME_MAX`], or null.
 pub(super) async fn checkin(
     State(gateway): State<Gateway>,
     request: Request,
@@ -78,15 +79,25 @@ pub(super) async fn checkin(
     intake.push(&mut load, converted);
     gateway.commit(load).await?;
 
-    let left = PROMPT_TIME_MAX.saturating_sub(started.elapsed());
     let prompt = match prompt {
-        Some(prompt) => tokio::time::timeout(left, prompt).await.ok().flatten(),
+        Some(prompt) => prompt.wait(PROMPT_TIME_MAX.saturating_sub(started.elapsed())).await,
         None => None,
     };
-    let prompt = prompt.and_then(|text| serde_json::from_str::<Value>(&text).ok());
     let in_time = if prompt.is_some() { "yes" } else { "no" };
     metrics::counter!(metric::CHECKINS, "prompt" => in_time).increment(1);
-    Ok(json(&serde_json::json!({ "prompt": prompt })))
+    Ok(json(&serde_json::json!({ "prompt": prompt.as_ref().map(shown) })))
+}
+
+/// A prompt as a till shows it.
+fn shown(prompt: &Prompt) -> Value {
+    let message = &prompt.message;
+    serde_json::json!({
+        "action_id": prompt.action_id,
+        "title": message.subject,
+        "text": message.text,
+        "html": message.html,
+        "why_url": message.why_url,
+    })
 }
 
 /// Takes the first of `names` out of `members`: a text or a number.
