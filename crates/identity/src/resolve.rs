@@ -665,8 +665,7 @@ fn create(
     out: &mut Resolution,
 ) -> Result<ProfileId, GraphError> {
     let id = ProfileId(context.place());
-    let person = nodes.person_mut(id)?;
-    person.node.get_or_insert_with(|| ProfileNode::new(context.log_time));
+    nodes.create(id, ProfileNode::new(context.log_time))?;
     out.created = true;
     Ok(id)
 }

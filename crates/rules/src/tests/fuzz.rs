@@ -29,7 +29,7 @@ fn mutate(text: &str, at: usize, length: usize, put: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 250, ..ProptestConfig::default() })]
 
     #[test]
     fn mutated_files_never_panic(

@@ -4,7 +4,7 @@ use super::sound;
 use crate::{AtCap, Journey, Reentry, StepIndex, StepKind, Trigger, Wait, WaitWhat};
 use sojourn_model::DurationMs;
 
-const TREE: &str = r#"
+pub(super) const TREE: &str = r#"
 journey: tree
 about: Everything.
 purpose: marketing/reminders

@@ -35,6 +35,13 @@ fn below(folder: &str) -> Vec<PathBuf> {
     found
 }
 
+/// Every workspace that the project keeps.
+pub(super) fn all_files() -> Vec<Files> {
+    let mut workspaces = below("tests/scenarios");
+    workspaces.extend(below("crates/cli/templates"));
+    workspaces.iter().map(|folder| read(folder)).collect()
+}
+
 #[test]
 fn scenarios_and_samples_have_no_errors() {
     let mut workspaces = below("tests/scenarios");
