@@ -6,8 +6,10 @@ use crate::workspace;
 use anyhow::{Context, Result};
 use serde_json::Value;
 use sojourn_proto::admin::admin_service_client::AdminServiceClient;
+use sojourn_proto::admin::import_service_client::ImportServiceClient;
 use sojourn_proto::admin::{
-    DoctorRequest, GetDecisionRequest, GetPersonRequest, OrderRequest, PublishRequest, TailRequest,
+    DoctorRequest, GetDecisionRequest, GetPersonRequest, ImportRequest, ImportResponse,
+    OrderRequest, PublishRequest, TailRequest,
 };
 use sojourn_rules::Files;
 use std::path::Path;
@@ -27,6 +29,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 pub(crate) struct Admin {
     runtime: Runtime,
     client: AdminServiceClient<Channel>,
+    channel: Channel,
 }
 
 impl Admin {
@@ -62,8 +65,9 @@ impl Admin {
             .context("the admin address is not one")?
             .connect_timeout(CONNECT_TIMEOUT);
         let channel = runtime.block_on(endpoint.connect()).context("cannot connect")?;
-        let client = AdminServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
-        Ok(Self { runtime, client })
+        let client =
+            AdminServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
+        Ok(Self { runtime, client, channel })
     }
 
     /// A view of a person (`show`, `timeline`, `decisions`, `consents`).
@@ -133,6 +137,18 @@ impl Admin {
             }
             Ok(())
         })
+    }
+
+    /// Hands history over, as messages of the Segment specification.
+    pub(crate) fn import(
+        &mut self,
+        source: &str,
+        messages: Vec<Vec<u8>>,
+    ) -> Result<ImportResponse> {
+        let mut client = ImportServiceClient::new(self.channel.clone());
+        let request = ImportRequest { source: source.to_owned(), messages };
+        let answer = self.runtime.block_on(client.import(request)).map_err(fault)?;
+        Ok(answer.into_inner())
     }
 
     /// What the server says of itself.

@@ -1,10 +1,26 @@
 //! One partition: the state of its people and the one place that changes it.
+//!
+//! **DET-1:** maps are looked up, never iterated; what is iterated is ordered. **LOG-2:** state and
+//! position go into one checkpoint. **TIM-1:** the wake index holds, for every person, when a timer
+//! is next due; it changes with the state and is stored with it.
 
-use crate::{Effects, Limits};
+mod commands;
+mod merging;
+mod residency;
+
+use crate::installed::{Installed, TrackedEvents};
+use crate::profile::{Profile, Stored};
+use crate::step::{Controls, Registers, Shared, Step};
+use crate::{Effect, Effects, Limits, OwnedRecord};
+use hashbrown::HashMap;
+use merging::Parked;
 use serde::{Deserialize, Serialize};
-use sojourn_model::{LogPosition, ProfileId, Record, Timestamp, VersionId};
+use sojourn_model::{DurationMs, LogPosition, MergeId, ProfileId, Record, Timestamp, VersionId};
 use sojourn_rules::Definitions;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+
+pub use residency::Checkpoint;
 
 /// A stored profile, partition state or inheritance that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,68 +42,224 @@ pub struct Wake {
     pub timeout: Option<Timestamp>,
 }
 
-/// What changed since the last checkpoint: to be written in one atomic batch with the log position.
-#[derive(Debug, Default, Clone)]
-pub struct Checkpoint {
-    /// Encoded profiles, in no particular order but the same on every replay.
-    pub profiles: Vec<(ProfileId, Vec<u8>)>,
-    /// Wake of each of these profiles; `None`: remove it.
-    pub wakes: Vec<(ProfileId, Option<Wake>)>,
-    /// State of the partition itself.
-    pub meta: Vec<u8>,
+impl Wake {
+    /// Whether nothing is due, ever.
+    pub fn is_none(&self) -> bool {
+        self.wait.is_none() && self.timeout.is_none()
+    }
+}
+
+/// What is in memory under one profile id.
+#[derive(Debug)]
+struct Slot {
+    stored: Stored,
+    /// Changed since the last checkpoint.
+    dirty: bool,
+    /// Touched since the last look of eviction.
+    used: bool,
+}
+
+/// Where and when something is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct At {
+    /// The record being applied: names the effects.
+    position: LogPosition,
+    /// Where the person's own record stands; another one when it was parked.
+    offset: u64,
+    /// `now`.
+    now: Timestamp,
+}
+
+/// Two profiles become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Union {
+    id: MergeId,
+    from: ProfileId,
+    into: ProfileId,
+}
+
+/// Due instants, one entry per person and kind.
+#[derive(Debug, Default)]
+struct Wakes {
+    waits: BTreeSet<(Timestamp, ProfileId)>,
+    timeouts: BTreeSet<(Timestamp, ProfileId)>,
+    /// What is registered, by person.
+    of: HashMap<ProfileId, Wake, foldhash::fast::FixedState>,
+}
+
+impl Wakes {
+    fn set(&mut self, id: ProfileId, wake: Wake) -> bool {
+        let known = self.of.get(&id).copied().unwrap_or_default();
+        if known == wake {
+            return false;
+        }
+        let replace = |set: &mut BTreeSet<_>, old: Option<Timestamp>, new: Option<Timestamp>| {
+            if old != new {
+                old.map(|at| set.remove(&(at, id)));
+                new.map(|at| set.insert((at, id)));
+            }
+        };
+        replace(&mut self.waits, known.wait, wake.wait);
+        replace(&mut self.timeouts, known.timeout, wake.timeout);
+        if wake.is_none() {
+            self.of.remove(&id);
+        } else {
+            self.of.insert(id, wake);
+        }
+        true
+    }
+
+    /// The next person due by `to`, by (instant, person). A time-out is due only before `to`.
+    fn next(&self, to: Timestamp) -> Option<(Timestamp, ProfileId)> {
+        let wait = self.waits.first().filter(|(at, _)| *at <= to);
+        let timeout = self.timeouts.first().filter(|(at, _)| *at < to);
+        match (wait, timeout) {
+            (Some(a), Some(b)) => Some(*a.min(b)),
+            (a, b) => a.or(b).copied(),
+        }
+    }
+
+    fn due(&self, to: Timestamp) -> impl Iterator<Item = ProfileId> {
+        let waits = self.waits.iter().take_while(move |(at, _)| *at <= to);
+        let timeouts = self.timeouts.iter().take_while(move |(at, _)| *at < to);
+        waits.chain(timeouts).map(|(_, id)| *id)
+    }
+
+    fn everybody(&self) -> BTreeSet<ProfileId> {
+        self.waits.iter().chain(&self.timeouts).map(|(_, id)| *id).collect()
+    }
 }
 
 /// Everything one partition knows, and the pure step over it.
 #[derive(Debug)]
 pub struct Partition {
-    id: u16,
-    partitions: u16,
-    limits: Limits,
+    shared: Shared,
+    /// Version named by the last `Publish`; its content may be installed later, after a restart.
+    current: Option<VersionId>,
+    /// Versions that new entries or live runs use.
+    published: BTreeSet<VersionId>,
+    now: Timestamp,
+    profiles: HashMap<ProfileId, Slot, foldhash::fast::FixedState>,
+    wakes: Wakes,
+    registers: Registers,
+    parked: BTreeMap<ProfileId, Parked>,
+    /// Profiles that changed since the last checkpoint, in order of their first change.
+    dirty: Vec<ProfileId>,
+    /// Profiles in memory, for eviction's round.
+    resident: Vec<ProfileId>,
+    hand: usize,
+    pass: u64,
 }
 
 impl Partition {
     /// An empty partition `id` of `partitions`.
     pub fn new(id: u16, partitions: u16, limits: Limits) -> Self {
         assert!(id < partitions, "partitions are numbered from 0");
-        Self { id, partitions, limits }
+        Self {
+            shared: Shared {
+                id,
+                partitions,
+                limits,
+                versions: BTreeMap::new(),
+                current: None,
+                tracked: TrackedEvents::default(),
+                controls: Controls::default(),
+                keep_sends: DurationMs(crate::limits::SENDS_KEPT_MS_MIN),
+                personalization: false,
+            },
+            current: None,
+            published: BTreeSet::new(),
+            now: Timestamp::MIN,
+            profiles: HashMap::default(),
+            wakes: Wakes::default(),
+            registers: Registers::default(),
+            parked: BTreeMap::new(),
+            dirty: Vec::new(),
+            resident: Vec::new(),
+            hand: 0,
+            pass: 0,
+        }
     }
 
     /// Number of this partition.
     pub fn id(&self) -> u16 {
-        self.id
+        self.shared.id
     }
 
-    /// Makes the content of a version known, before a `Publish` record names it. The owner installs
-    /// every version that was ever published and whose runs may still live ([`Self::versions`]).
-    pub fn install(&mut self, _definitions: Arc<Definitions>) {}
+    /// Makes the content of a version known, before a `Publish` record names it. After a restart the
+    /// owner installs every version that [`Self::versions`] names, before the first record.
+    pub fn install(&mut self, definitions: Arc<Definitions>) {
+        let version = definitions.version;
+        self.shared.versions.insert(version, Arc::new(Installed::new(definitions)));
+        self.derive();
+    }
 
-    /// Version that new entries use, and every version with live runs.
+    /// Versions that new entries use or that live runs are pinned to, as the log has it.
     pub fn versions(&self) -> Vec<VersionId> {
-        Vec::new()
+        self.published.iter().copied().collect()
+    }
+
+    /// The version that new entries use.
+    pub fn current_version(&self) -> Option<VersionId> {
+        self.current
+    }
+
+    /// What follows from the published versions: the same whenever their content was installed.
+    fn derive(&mut self) {
+        let (current, pins) = (self.current, &self.registers.pins);
+        self.published.retain(|version| Some(*version) == current || pins.contains_key(version));
+        let versions = &self.shared.versions;
+        let published = || self.published.iter().filter_map(|version| versions.get(version));
+        let policies: Vec<_> = published().map(|installed| &installed.definitions.policy).collect();
+        self.shared.keep_sends = crate::caps::kept_for(&policies);
+        self.shared.tracked = TrackedEvents::of(published());
+        self.shared.current = current.and_then(|version| versions.get(&version).cloned());
+        let policy = self.shared.current.as_ref().map(|current| &current.definitions.policy);
+        let purpose = policy.and_then(|policy| policy.purpose("personalization"));
+        self.shared.personalization = purpose.is_some_and(|(_, purpose)| purpose.data);
     }
 
     /// Log time of the last record.
     pub fn now(&self) -> Timestamp {
-        Timestamp::MIN
+        self.now
     }
 
-    /// Appends to `ids` the profiles that must be loaded before `record` at `log_time` is applied:
-    /// the record's own and those whose timers are due. A command to all may need many.
-    pub fn missing(&self, _log_time: Timestamp, _record: &Record<'_>, _ids: &mut Vec<ProfileId>) {}
+    /// A person in memory; `None`: not loaded, absorbed or erased.
+    pub fn profile(&self, id: ProfileId) -> Option<&Profile> {
+        match &self.profiles.get(&id)?.stored {
+            Stored::Live(profile) => Some(profile),
+            Stored::Absorbed { .. } | Stored::Erased => None,
+        }
+    }
 
-    /// Takes a profile from the store into memory; `None`: the store has none.
-    pub fn load(&mut self, _id: ProfileId, _bytes: Option<&[u8]>) -> Result<(), DecodeError> {
-        Ok(())
+    /// What stands under a profile id in memory, tombstones too.
+    pub fn stored(&self, id: ProfileId) -> Option<&Stored> {
+        self.profiles.get(&id).map(|slot| &slot.stored)
     }
 
     /// Applies one record: due timers first, then the record. Total and deterministic (DET-1).
+    ///
+    /// `log_time` never runs back within a partition; one that does counts as the last.
     pub fn apply(
         &mut self,
-        _position: LogPosition,
-        _log_time: Timestamp,
-        _record: &Record<'_>,
-        _effects: &mut Effects,
+        position: LogPosition,
+        log_time: Timestamp,
+        record: &Record<'_>,
+        effects: &mut Effects,
     ) {
+        let log_time = log_time.max(self.now);
+        self.fire_due(position, log_time, effects);
+        self.now = log_time;
+        match record {
+            Record::Tick => {}
+            Record::Command(command) => self.command(position, command, effects),
+            Record::Publish { version } => self.publish(*version),
+            _ => {
+                let id = record.profile().expect("the others concern all");
+                let at = At { position, offset: position.offset, now: log_time };
+                self.addressed(id, at, record, effects);
+            }
+        }
     }
 
     /// Fires what is due by `to`, as a `Tick` at that time does.
@@ -98,37 +270,178 @@ impl Partition {
     /// Earliest instant for which a timer is armed. The owner appends a `Tick` once log time would
     /// be later than it.
     pub fn next_wake(&self) -> Option<Timestamp> {
-        None
+        let first = |set: &BTreeSet<(Timestamp, ProfileId)>| set.first().map(|entry| entry.0);
+        crate::profile::earlier(first(&self.wakes.waits), first(&self.wakes.timeouts))
     }
 
-    /// How many profiles changed since the last checkpoint.
-    pub fn dirty(&self) -> usize {
-        0
+    /// Fires every timer due by `to`, in order of due time, then person; what they arm in time fires
+    /// in the same round.
+    fn fire_due(&mut self, position: LogPosition, to: Timestamp, effects: &mut Effects) {
+        while let Some((due, id)) = self.wakes.next(to) {
+            self.fire_person(id, position, due, to, effects);
+        }
     }
 
-    /// Everything that changed since the last call, and the partition's own state.
-    pub fn take_checkpoint(&mut self) -> Checkpoint {
-        let _ = self.limits;
-        let _ = self.partitions;
-        Checkpoint::default()
+    fn fire_person(
+        &mut self,
+        id: ProfileId,
+        position: LogPosition,
+        due: Timestamp,
+        to: Timestamp,
+        effects: &mut Effects,
+    ) {
+        assert!(due <= to, "TIM-1: never early");
+        let mut pass = self.pass;
+        let before = self.wake_of(id);
+        let at = At { position, offset: position.offset, now: due };
+        self.with(id, at, effects, |step| step.fire(due < to, &mut pass));
+        self.pass = pass;
+        assert!(self.wake_of(id) != before, "TIM-1: what fired is not due again");
     }
 
-    /// Takes back the partition's own state as a checkpoint wrote it.
-    pub fn restore_meta(&mut self, _bytes: &[u8]) -> Result<(), DecodeError> {
-        Ok(())
+    fn wake_of(&self, id: ProfileId) -> Wake {
+        self.wakes.of.get(&id).copied().unwrap_or_default()
     }
 
-    /// Takes back one profile's wake as a checkpoint wrote it.
-    pub fn restore_wake(&mut self, _id: ProfileId, _wake: Wake) {}
-
-    /// Profiles in memory.
-    pub fn resident(&self) -> usize {
-        0
+    /// Runs one pass over one live person and registers what it changed.
+    fn with<T>(
+        &mut self,
+        id: ProfileId,
+        at: At,
+        effects: &mut Effects,
+        pass: impl FnOnce(&mut Step<'_>) -> T,
+    ) -> Option<T> {
+        let slot = self.profiles.get_mut(&id);
+        let slot = slot.expect("the owner loads what `missing` names before it applies");
+        let Stored::Live(profile) = &mut slot.stored else { return None };
+        self.pass += 1;
+        let mut step = Step {
+            shared: &self.shared,
+            profile,
+            registers: &mut self.registers,
+            effects,
+            position: at.position,
+            offset: at.offset,
+            now: at.now,
+            pass: self.pass,
+            queue: VecDeque::new(),
+            updated: false,
+            chained: 0,
+            sub: 0,
+        };
+        let result = pass(&mut step);
+        slot.used = true;
+        if !slot.dirty {
+            slot.dirty = true;
+            self.dirty.push(id);
+        }
+        let wake = if self.parked.contains_key(&id) { Wake::default() } else { profile.wake() };
+        self.wakes.set(id, wake);
+        Some(result)
     }
 
-    /// Drops profiles that are clean and were not used lately, until at most `keep` are in memory
-    /// (or all that remain are dirty). Gives the number dropped.
-    pub fn evict(&mut self, _keep: usize) -> usize {
-        0
+    /// Replaces what stands under an id.
+    fn replace(&mut self, id: ProfileId, stored: Stored) -> Stored {
+        let slot = self.profiles.get_mut(&id).expect("loaded");
+        let before = std::mem::replace(&mut slot.stored, stored);
+        slot.used = true;
+        if !slot.dirty {
+            slot.dirty = true;
+            self.dirty.push(id);
+        }
+        let wake = match &slot.stored {
+            Stored::Live(profile) if !self.parked.contains_key(&id) => profile.wake(),
+            _ => Wake::default(),
+        };
+        self.wakes.set(id, wake);
+        before
+    }
+
+    /// A record for one person: to the person, to the survivor, into the queue, or nowhere.
+    fn addressed(&mut self, id: ProfileId, at: At, record: &Record<'_>, effects: &mut Effects) {
+        let slot = self.profiles.get(&id);
+        let slot = slot.expect("the owner loads what `missing` names before it applies");
+        match &slot.stored {
+            Stored::Erased => {
+                // The other side of a merge must not wait for ever.
+                if let Record::Merge { id, from, into } = *record {
+                    let union = Union { id, from, into };
+                    self.hand_over(union, Profile::new(from), at.position, effects);
+                }
+            }
+            Stored::Absorbed { into, id: union } => {
+                let done = Union { id: *union, from: id, into: *into };
+                self.at_tombstone(done, at.position, record, effects);
+            }
+            Stored::Live(_) => {
+                let absorb = matches!(record, Record::Absorb { .. });
+                if self.parked.contains_key(&id) && !absorb {
+                    self.park(id, at, record, effects);
+                } else {
+                    self.person(id, at, record, effects);
+                }
+            }
+        }
+    }
+
+    /// A record that its live person takes now.
+    fn person(&mut self, id: ProfileId, at: At, record: &Record<'_>, effects: &mut Effects) {
+        match record {
+            Record::Touchpoint { touchpoint, .. } => {
+                self.with(id, at, effects, |step| {
+                    step.end_stopped();
+                    step.touchpoint(touchpoint);
+                });
+            }
+            Record::Release { to, identifier, .. } => {
+                let inheritance =
+                    self.with(id, at, effects, |step| step.release(identifier)).flatten();
+                let Some(inheritance) = inheritance else { return };
+                let here = matches!(self.stored(*to), Some(Stored::Live(_)))
+                    && !self.parked.contains_key(to);
+                if here {
+                    self.with(*to, at, effects, |step| step.inherit(inheritance));
+                } else {
+                    self.with(id, at, effects, |step| {
+                        step.bequeath(*to, &inheritance);
+                    });
+                }
+            }
+            Record::Inherit { inheritance, .. } => {
+                // From another partition of the same build; unreadable bytes are its bug.
+                if let Ok(inheritance) = crate::codec::decode(inheritance) {
+                    self.with(id, at, effects, |step| step.inherit(inheritance));
+                }
+            }
+            Record::Merge { id, from, into } => {
+                let union = Union { id: *id, from: *from, into: *into };
+                self.merge_away(union, at.position, effects);
+            }
+            Record::Await { id, into, .. } => self.await_union(*id, *into, at.now),
+            Record::Absorb { id, into, from, state } => {
+                let union = Union { id: *id, from: *from, into: *into };
+                self.absorb_state(union, state, at, effects);
+            }
+            Record::PersonCommand { command, .. } => self.person_command(id, command, at, effects),
+            Record::Command(_) | Record::Publish { .. } | Record::Tick => {
+                unreachable!("concern all people")
+            }
+        }
+    }
+
+    fn publish(&mut self, version: VersionId) {
+        assert!(
+            self.shared.versions.contains_key(&version),
+            "the owner installs a version before it applies its Publish"
+        );
+        self.current = Some(version);
+        self.published.insert(version);
+        self.derive();
+    }
+
+    fn forward(effects: &mut Effects, to: ProfileId, record: Option<OwnedRecord>) {
+        if let Some(record) = record {
+            effects.push(Effect::Forward { to, record });
+        }
     }
 }

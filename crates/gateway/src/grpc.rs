@@ -110,13 +110,13 @@ async fn take_in(
                 Rejected::new("message_json", reason, "send JSON in UTF-8")
             });
             let result = text.map(repair_surrogates).and_then(|text| {
-                let converted = current.converter.convert(&text, &envelope);
-                converted.map(|converted| load.push(converted, current.definitions())).map_err(
-                    |reason| {
-                        load.reject(&reason, source_id, envelope.received_at, &text);
-                        reason
-                    },
-                )
+                current
+                    .converter
+                    .convert(&text, &envelope)
+                    .map(|converted| load.push(converted, current.definitions()))
+                    .inspect_err(|reason| {
+                        load.reject(reason, source_id, envelope.received_at, &text);
+                    })
             });
             if let Err(reason) = result {
                 let Rejected { field, reason, remedy } = reason;
@@ -176,4 +176,102 @@ async fn settle(gateway: &Gateway, chunk: Chunk) -> Result<PublishResponse, Stat
         gateway.settle(result, pending).await?;
     }
     Ok(PublishResponse { acknowledged: last, rejected })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Bench, bench};
+    use sojourn_proto::ingest::ingest_service_client::IngestServiceClient;
+    use std::time::Duration;
+    use tokio_stream::StreamExt;
+    use tokio_stream::wrappers::TcpListenerStream;
+    use tonic::transport::{Channel, Server};
+
+    async fn connect(bench: &Bench) -> IngestServiceClient<Channel> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let server = Server::builder().add_service(bench.gateway.grpc());
+        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        IngestServiceClient::connect(address).await.unwrap()
+    }
+
+    fn request(sequence: u64, json: &str) -> PublishRequest {
+        PublishRequest { sequence, message_json: json.to_string().into() }
+    }
+
+    fn track(sequence: u64) -> PublishRequest {
+        let json =
+            format!(r#"{{"type":"track","event":"E","userId":"u","messageId":"m{sequence}"}}"#);
+        request(sequence, &json)
+    }
+
+    /// Sends requests and ends the stream; gives the last position, the rejected ones, the error.
+    async fn publish(
+        bench: &Bench,
+        key: &str,
+        requests: Vec<PublishRequest>,
+    ) -> (u64, Vec<WireRejected>, Option<Status>) {
+        let mut client = connect(bench).await;
+        let mut request = Request::new(tokio_stream::iter(requests));
+        let bearer = format!("Bearer {key}").parse().unwrap();
+        request.metadata_mut().insert("authorization", bearer);
+        let mut answers = match client.publish(request).await {
+            Ok(answers) => answers.into_inner(),
+            Err(status) => return (0, Vec::new(), Some(status)),
+        };
+        let (mut acknowledged, mut rejected) = (0, Vec::new());
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(answer) => {
+                    assert!(answer.acknowledged > acknowledged, "positions ascend");
+                    acknowledged = answer.acknowledged;
+                    rejected.extend(answer.rejected);
+                }
+                Err(status) => return (acknowledged, rejected, Some(status)),
+            }
+        }
+        (acknowledged, rejected, None)
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_acknowledged_to_its_end() {
+        let bench = bench(None);
+        let mut requests: Vec<_> = (1..=5_000).map(track).collect();
+        requests[9] = request(10, "{}");
+        requests[10] = PublishRequest { sequence: 11, message_json: vec![0xff].into() };
+        let (acknowledged, rejected, error) = publish(&bench, "tk", requests).await;
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(acknowledged, 5_000);
+        let rejected: Vec<_> = rejected.iter().map(|r| (r.sequence, &*r.field)).collect();
+        assert_eq!(rejected, [(10, "type"), (11, "message_json")]);
+        let stored = bench.touchpoints();
+        assert_eq!(stored.len(), 4_998);
+        assert!(stored.iter().all(|t| t.source == "till"));
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_before_an_error_is_acknowledged() {
+        let bench = bench(None);
+        let (acknowledged, _, error) =
+            publish(&bench, "wk", vec![track(1), track(2), track(2)]).await;
+        assert_eq!(error.map(|status| status.code()), Some(tonic::Code::InvalidArgument));
+        assert_eq!(acknowledged as usize, bench.touchpoints().len(), "LOG-1");
+        let (_, _, error) = publish(&bench, "nobody", vec![track(1)]).await;
+        assert_eq!(error.map(|status| status.code()), Some(tonic::Code::Unauthenticated));
+        bench.log.set_full(true);
+        let (_, _, error) = publish(&bench, "wk", vec![track(1)]).await;
+        assert_eq!(error.map(|status| status.code()), Some(tonic::Code::ResourceExhausted));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_acknowledged_before_it_is_durable() {
+        let bench = bench(None);
+        bench.log.set_sync_mode(sojourn_memory::SyncMode::Manual);
+        let mut answers = Box::pin(publish(&bench, "wk", vec![track(1)]));
+        let early = tokio::time::timeout(Duration::from_millis(100), &mut answers).await;
+        assert!(early.is_err() && bench.log.unsynced() == 1, "LOG-1");
+        bench.log.sync_some(1);
+        assert_eq!(answers.await.0, 1);
+    }
 }

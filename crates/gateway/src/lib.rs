@@ -9,6 +9,7 @@
 mod body;
 mod grpc;
 mod http;
+mod import;
 mod keys;
 pub mod limits;
 pub mod message;
@@ -20,6 +21,8 @@ mod service;
 mod testing;
 
 pub use grpc::IngestGrpc;
+pub use import::ImportGrpc;
 pub use keys::{KeyError, Secrets};
 pub use refusal::Refusal;
-pub use service::{Gateway, Options, Prompts, Sizes, shard_of};
+pub use revocation::marks as revocation_marks;
+pub use service::{Gateway, Options, People, Sizes, shard_of};

@@ -1,7 +1,8 @@
 //! What the unit tests of this crate share.
 
 use crate::message::Envelope;
-use crate::{Gateway, Options, Prompts, Secrets, Sizes};
+use crate::{Gateway, Options, Secrets, Sizes};
+use sojourn_channels::Prompts;
 use sojourn_channels::token::Signer;
 use sojourn_memory::{ManualClock, MemoryGate, MemoryLog};
 use sojourn_model::{IdentifierKind, Name, ProfileId, Timestamp};

@@ -54,6 +54,7 @@ fn unmerge(nodes: &mut Nodes, context: Context<'_>, profile: ProfileId) -> Resul
         .into_iter()
         .partition(|identifier| union.identifiers.contains(identifier));
     node.identifiers = stay;
+    node.absorbed.retain(|id| *id != union.from && !union.absorbed.contains(id));
     let back: Vec<Identifier> = back;
     let mut claims = Vec::new();
     for identifier in &back {
@@ -68,6 +69,7 @@ fn unmerge(nodes: &mut Nodes, context: Context<'_>, profile: ProfileId) -> Resul
     from.parent = None;
     from.identifiers = back;
     from.unions = union.unions;
+    from.absorbed = union.absorbed;
     nodes.activity_mut(union.from)?.claims = claims;
     Ok(())
 }
@@ -97,4 +99,15 @@ pub fn canonical(graph: &dyn IdentityGraph, profile: ProfileId) -> Result<Profil
         }
     }
     Err(GraphError::Failed("a chain of merges has no end".to_owned()))
+}
+
+/// Every profile that `profile` has absorbed, also through others, in the committed graph: their records belong to its story.
+pub fn absorbed(
+    graph: &dyn IdentityGraph,
+    profile: ProfileId,
+) -> Result<Vec<ProfileId>, GraphError> {
+    let Some(bytes) = read_one(graph, profile_key(b'p', profile))? else { return Ok(vec![]) };
+    let node: ProfileNode = postcard::from_bytes(&bytes)
+        .map_err(|error| GraphError::Failed(format!("a stored profile: {error}")))?;
+    Ok(node.absorbed)
 }

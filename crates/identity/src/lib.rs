@@ -22,7 +22,7 @@ mod resolver;
 mod rules;
 mod shard;
 
-pub use commands::{canonical, find};
+pub use commands::{absorbed, canonical, find};
 pub use node::{Claim, IdentifierNode, ProfileNode};
 pub use nodes::Nodes;
 pub use resolve::{Context, Move, Outcome, Refusal, RefusalKind, Resolution, Union, resolve};

@@ -40,6 +40,8 @@ pub struct ProfileNode {
     pub identifiers: Vec<Identifier>,
     /// Merges into it that can be taken back, oldest first.
     pub unions: Vec<Absorbed>,
+    /// Every profile that it has absorbed, also through others, oldest union first.
+    pub absorbed: Vec<ProfileId>,
     /// When it was erased.
     pub erased: Option<Timestamp>,
 }
@@ -55,13 +57,22 @@ pub struct Absorbed {
     pub identifiers: Vec<Identifier>,
     /// Its own merges.
     pub unions: Vec<Absorbed>,
+    /// Whom it had absorbed.
+    pub absorbed: Vec<ProfileId>,
     /// Log time of the union.
     pub at: Timestamp,
 }
 
 impl ProfileNode {
     pub(crate) fn new(created: Timestamp) -> Self {
-        Self { created, parent: None, identifiers: vec![], unions: vec![], erased: None }
+        Self {
+            created,
+            parent: None,
+            identifiers: vec![],
+            unions: vec![],
+            absorbed: vec![],
+            erased: None,
+        }
     }
 
     /// Its customer id.

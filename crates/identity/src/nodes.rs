@@ -250,6 +250,16 @@ impl Nodes {
         Ok(person)
     }
 
+    /// A profile that no record before this one can have created: its id is this record's place,
+    /// and nodes and position are stored together. So the graph need not be asked.
+    pub(crate) fn create(&mut self, id: ProfileId, node: ProfileNode) -> Result<(), GraphError> {
+        if !self.promote_person(id) {
+            self.persons[0].insert(id, Person::default());
+        }
+        self.person_mut(id)?.node.get_or_insert(node);
+        Ok(())
+    }
+
     /// A person's activity, about to change.
     pub(crate) fn activity_mut(&mut self, profile: ProfileId) -> Result<&mut Activity, GraphError> {
         self.person(profile)?;

@@ -557,7 +557,10 @@ fn unite(
     if into_node.unions.len() == limits::UNDO_MAX {
         into_node.unions.remove(0);
     }
-    into_node.unions.push(Absorbed { id, from, identifiers, unions, at: context.log_time });
+    let absorbed = std::mem::take(&mut from_node.absorbed);
+    into_node.absorbed.extend(absorbed.iter().copied().chain([from]));
+    let at = context.log_time;
+    into_node.unions.push(Absorbed { id, from, identifiers, unions, absorbed, at });
     from_node.parent = Some(into);
     *nodes.node_mut(into)? = into_node;
     *nodes.node_mut(from)? = from_node;
@@ -662,8 +665,7 @@ fn create(
     out: &mut Resolution,
 ) -> Result<ProfileId, GraphError> {
     let id = ProfileId(context.place());
-    let person = nodes.person_mut(id)?;
-    person.node.get_or_insert_with(|| ProfileNode::new(context.log_time));
+    nodes.create(id, ProfileNode::new(context.log_time))?;
     out.created = true;
     Ok(id)
 }

@@ -95,6 +95,11 @@ impl Permit {
 pub trait Gate: Send + Sync {
     /// Closes (or, for a released kill switch, opens) the gate.
     fn mark(&self, marks: &[GateMark]) -> Result<(), String>;
+    /// As `mark`, but need not wait for permits: for marks that nobody was promised (the engine's
+    /// own cancellations). They hold for every later `ask`.
+    fn post(&self, marks: &[GateMark]) -> Result<(), String> {
+        self.mark(marks)
+    }
     /// Asks for a permit.
     fn ask(&self, query: &GateQuery) -> GateVerdict;
 }

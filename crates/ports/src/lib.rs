@@ -11,10 +11,12 @@ pub mod contract;
 mod gate;
 mod graph;
 pub mod log;
+mod recover;
 pub mod state;
 
 pub use clock::Clock;
 pub use gate::{Gate, GateMark, GateQuery, GateVerdict, Permit};
 pub use graph::{GraphCommit, GraphError, GraphWrite, IdentityGraph, NodeKey};
 pub use log::{Append, Bounds, Done, Entry, Layout, Log, LogError, ReadLimit, Topic};
+pub use recover::{Standing, Unrecoverable, check_recoverable};
 pub use state::{Checkpoint, Claim, Space, StateError, StateStore, Write};

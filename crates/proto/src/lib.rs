@@ -31,25 +31,49 @@ pub use wire::WireError;
 
 /// Records of the topics.
 #[expect(missing_docs, reason = "generated; documented in proto/")]
-#[allow(clippy::all, clippy::pedantic, unreachable_pub, reason = "generated")]
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::allow_attributes_without_reason,
+    unreachable_pub,
+    reason = "generated"
+)]
 pub mod log {
     tonic::include_proto!("sojourn.log.v1");
 }
 /// `ChannelService`.
 #[expect(missing_docs, reason = "generated; documented in proto/")]
-#[allow(clippy::all, clippy::pedantic, unreachable_pub, reason = "generated")]
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::allow_attributes_without_reason,
+    unreachable_pub,
+    reason = "generated"
+)]
 pub mod channel {
     tonic::include_proto!("sojourn.channel.v1");
 }
 /// `IngestService`.
 #[expect(missing_docs, reason = "generated; documented in proto/")]
-#[allow(clippy::all, clippy::pedantic, unreachable_pub, reason = "generated")]
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::allow_attributes_without_reason,
+    unreachable_pub,
+    reason = "generated"
+)]
 pub mod ingest {
     tonic::include_proto!("sojourn.ingest.v1");
 }
 /// `AdminService`.
 #[expect(missing_docs, reason = "generated; documented in proto/")]
-#[allow(clippy::all, clippy::pedantic, unreachable_pub, reason = "generated")]
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::allow_attributes_without_reason,
+    unreachable_pub,
+    reason = "generated"
+)]
 pub mod admin {
     tonic::include_proto!("sojourn.admin.v1");
 }

@@ -80,13 +80,14 @@ impl<'a> Env<'a> {
                 }
                 Ok(Cow::Owned(Value::Map(map)))
             }
-            Expr::Call(function, arguments) => {
-                let mut values = Vec::with_capacity(arguments.len());
-                for argument in arguments {
-                    values.push(self.eval(argument)?);
+            Expr::Call(function, arguments) => match arguments.as_slice() {
+                // No function takes more than two: no list is made.
+                [one] => functions::call(function, &[self.eval(one)?]).map(Cow::Owned),
+                [one, two] => {
+                    functions::call(function, &[self.eval(one)?, self.eval(two)?]).map(Cow::Owned)
                 }
-                functions::call(function, &values).map(Cow::Owned)
-            }
+                _ => Err(Missing),
+            },
             Expr::Matches(text, pattern) => {
                 bool(pattern.regex.is_match(self.eval(text)?.as_text().ok_or(Missing)?))
             }

@@ -1,5 +1,11 @@
 //! The files a marketer writes: parsed with places, linted, type-checked and compiled.
 //!
+//! [`compile`] takes the text of a workspace ([`Files`]) and gives [`Definitions`] or findings, all of
+//! them at once: `yaml` (a tree with places) → `reader` (typed, collects) → `load` (one module per
+//! file) → `cel` (conditions, lowered and typed against the tracking plan) → `lint`. [`eval`] runs a
+//! condition; [`resolve`] fills in `${NAME}`; [`normalize`] makes identifiers comparable. The rules of
+//! the lint stand in `LINTS.md`, its limits in [`limits`].
+//!
 //! **Invariant:** no engine state, no clock, no I/O but what [`Files`] was given.
 
 mod cel;
@@ -18,6 +24,9 @@ mod load;
 pub mod normalize;
 mod reader;
 mod resolve;
+pub mod schema;
+#[cfg(test)]
+mod tests;
 pub mod yaml;
 mod zones;
 

@@ -35,8 +35,11 @@ pub const EXPRESSION_BYTES_MAX: usize = 8_192;
 pub const EXPRESSION_NODES_MAX: usize = 1_000;
 /// Depth of one expression.
 pub const EXPRESSION_DEPTH_MAX: usize = 64;
-/// Brackets open at once in one expression: what the grammar is given to recurse into.
-pub const EXPRESSION_BRACKETS_MAX: usize = 24;
+/// Brackets open at once in one expression. The grammar needs up to 160 KiB of stack for each in an
+/// unoptimised build, and a thread has 2 MiB.
+pub const EXPRESSION_BRACKETS_MAX: usize = 10;
+/// Choices (`a ? b : c`) in one expression: they nest to the right.
+pub const EXPRESSION_CHOICES_MAX: usize = 24;
 /// Bytes of a compiled `matches` pattern.
 pub const PATTERN_BYTES_MAX: usize = 1 << 18;
 /// Nesting of a `matches` pattern.

@@ -6,6 +6,7 @@ mod map;
 mod rows;
 
 use super::Globals;
+use crate::admin::Admin;
 use crate::exit::{Exit, unreachable, usage};
 use crate::term::{self, Ink, Progress, paint};
 use crate::{when, workspace};
@@ -117,10 +118,36 @@ impl Import {
         Ok(count)
     }
 
-    /// Appends the rows, marked as imported, to the log.
+    /// Hands the rows to the running server, which marks them as imported.
     fn to_log(&self, map: &Map) -> Result<Count> {
-        let _ = (map, &self.dir, BATCH_MAX);
-        Err(usage("importing into the log is not there yet: write a file for simulate with --out"))
+        let mut admin = Admin::connect(&self.dir)?;
+        let mut batch = Vec::new();
+        let mut refused = 0;
+        let mut first = None;
+        let mut send = |batch: &mut Vec<Vec<u8>>| -> Result<()> {
+            let answer = admin.import(&self.source, std::mem::take(batch))?;
+            refused += answer.rejected.len() as u64;
+            first = first.take().or_else(|| answer.rejected.into_iter().next());
+            Ok(())
+        };
+        let mut count = self.each(map, |row| {
+            batch.push(row.message.to_string().into_bytes());
+            if batch.len() >= BATCH_MAX { send(&mut batch) } else { Ok(()) }
+        })?;
+        if !batch.is_empty() {
+            send(&mut batch)?;
+        }
+        if let Some(rejected) = first {
+            term::remark(&format!(
+                "the server refused {} rows; the first: {} {}",
+                term::grouped(refused),
+                rejected.field,
+                rejected.reason
+            ));
+        }
+        count.rows -= refused;
+        count.bad += refused;
+        Ok(count)
     }
 
     /// Hands every row to `take`.

@@ -48,7 +48,7 @@ impl Init {
 }
 
 /// The template named `name`, or an error that lists those there are.
-fn find(name: &str) -> Result<&'static Template> {
+pub(crate) fn find(name: &str) -> Result<&'static Template> {
     let ready = || {
         let names: Vec<_> =
             ALL.iter().filter(|other| !other.files.is_empty()).map(|other| other.name).collect();

@@ -1,6 +1,7 @@
 //! The commands: their arguments, and which file does which.
 
 mod completions;
+mod demo;
 mod doctor;
 mod explain;
 mod import;
@@ -67,6 +68,7 @@ pub(crate) struct WorkspaceOption {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Init(init::Init),
     Lint(lint::Lint),
     Publish(publish::Publish),
@@ -88,6 +90,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
     let globals = &cli.globals;
     match cli.command {
         None => Ok(greet()),
+        Some(Command::Demo(args)) => args.run(globals),
         Some(Command::Init(args)) => args.run(globals),
         Some(Command::Lint(args)) => args.run(globals),
         Some(Command::Publish(args)) => args.run(globals),

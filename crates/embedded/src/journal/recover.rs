@@ -97,13 +97,22 @@ pub(crate) fn open(
     Ok(shared)
 }
 
-/// The layout is fixed at creation: a record's partition depends on it.
-fn check_layout(dir: &Path, layout: &Layout) -> Result<(), LogError> {
-    let path = dir.join("LAYOUT");
+/// File with the journal's format and layout.
+pub(crate) const LAYOUT_FILE: &str = "LAYOUT";
+
+/// What stands in [`LAYOUT_FILE`].
+pub(crate) fn layout_text(layout: &Layout) -> String {
     let mut text = String::from("sojourn journal 1\n");
     for topic in Topic::ALL {
         text += &format!("{} {}\n", topic.as_str(), layout.partitions(topic));
     }
+    text
+}
+
+/// The layout is fixed at creation: a record's partition depends on it.
+fn check_layout(dir: &Path, layout: &Layout) -> Result<(), LogError> {
+    let path = dir.join(LAYOUT_FILE);
+    let text = layout_text(layout);
     match fs::read_to_string(&path) {
         Ok(stored) if stored == text => Ok(()),
         Ok(stored) => {
@@ -111,7 +120,7 @@ fn check_layout(dir: &Path, layout: &Layout) -> Result<(), LogError> {
             Err(LogError::Damaged { place: path.display().to_string(), reason })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            write_whole(dir, "LAYOUT", text.as_bytes())
+            write_whole(dir, LAYOUT_FILE, text.as_bytes())
                 .map_err(|error| failed(&path.display().to_string(), &error))
         }
         Err(error) => Err(failed(&path.display().to_string(), &error)),

@@ -127,6 +127,16 @@ impl FjallStore {
         spaces.chain([(NODES, &self.nodes), (RECORDS, &self.records)])
     }
 
+    /// Whether this version knows a keyspace of that name.
+    pub(crate) fn has_keyspace(name: &str) -> bool {
+        SPACE_NAMES.contains(&name) || [NODES, RECORDS].contains(&name)
+    }
+
+    /// The keyspace of that name, for restoring.
+    pub(crate) fn keyspace(&self, name: &str) -> Option<&Keyspace> {
+        self.keyspaces().find(|(known, _)| *known == name).map(|(_, keyspace)| keyspace)
+    }
+
     pub(crate) fn db(&self) -> &Database {
         &self.db
     }

@@ -1,6 +1,5 @@
 //! The routes as SDKs, tills, providers and mail programs call them.
 
-use crate::Prompts;
 use crate::testing::{Bench, RECEIVED, bench};
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, header};
@@ -12,11 +11,12 @@ use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::BodyExt;
 use proptest::prelude::*;
 use sojourn_channels::token::{Token, TokenKind};
+use sojourn_channels::{Channel, InStore, Outgoing};
+use sojourn_memory::ManualClock;
 use sojourn_model::{ActionId, CandidateId, ProfileId, Timestamp};
 use sojourn_ports::{Gate, GateQuery, GateVerdict};
-use std::future::Future;
+use sojourn_proto::channel::{DeliverRequest, Message};
 use std::io::Write;
-use std::pin::Pin;
 use std::sync::Arc;
 use tower::ServiceExt;
 
@@ -116,7 +116,8 @@ async fn refusals_name_the_field_and_keep_what_they_refuse() {
     let long = format!(r#"{{"type":"track","event":"E","userId":"{}"}}"#, "x".repeat(40_000));
     let many = format!(r#"{{"batch":[{}]}}"#, vec!["{}"; 2_501].join(","));
     let big = vec![b' '; 600 << 10];
-    let cases: Vec<(&str, Vec<&str>, Vec<u8>, u16, &str)> = vec![
+    type Case<'c> = (&'c str, Vec<&'c str>, Vec<u8>, u16, &'c str);
+    let cases: Vec<Case<'_>> = vec![
         ("POST /v1/track", vec![], r#"{"event":"E"}"#.into(), 401, "unauthorized"),
         ("POST /v1/track", vec![], r#"{"event":"E","writeKey":"no"}"#.into(), 401, "unauthorized"),
         ("POST /v1/track", vec![&wk], "{}".into(), 400, r#""field":"event""#),
@@ -360,36 +361,67 @@ async fn hooks_are_believed_by_their_signature() {
     assert_eq!(send(&bench, "POST /hooks/crm", &[], body).await.status, 401);
 }
 
-struct Fixed(Option<&'static str>);
-
-impl Prompts for Fixed {
-    fn expect(&self, _: &str) -> Pin<Box<dyn Future<Output = Option<String>> + Send>> {
-        let prompt = self.0.map(String::from);
-        Box::pin(async move {
-            match prompt {
-                Some(prompt) => Some(prompt),
-                None => std::future::pending().await,
-            }
-        })
-    }
-}
-
 #[tokio::test]
 async fn a_till_asks_and_is_told() {
     let checkin = r#"{"loyalty_card":"L1","store_id":"york","till":3,"messageId":"v"}"#;
-    for (prompts, expected) in [
-        (None, r#"{"prompt":null}"#),
-        (Some(Fixed(Some(r#"{"title":"Hello"}"#))), r#"{"prompt":{"title":"Hello"}}"#),
-        (Some(Fixed(None)), r#"{"prompt":null}"#),
-    ] {
-        let bench = bench(prompts.map(|p| Arc::new(p) as Arc<dyn Prompts>));
-        let answer =
-            send(&bench, "POST /v1/checkins", &["authorization: Bearer tk"], checkin).await;
-        assert_eq!((answer.status, &*answer.body), (200, expected));
+    let till = ["authorization: Bearer tk"];
+    for prompt in [None, Some("Your coffee is on us")] {
+        let store = Arc::new(InStore::new(Arc::new(ManualClock::new(RECEIVED))));
+        let bench = bench(Some(store.clone()));
+        let journey = async {
+            // The engine can decide nothing before the visit is in the log.
+            while bench.touchpoints().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            let Some(title) = prompt else { return };
+            let request = DeliverRequest {
+                action_id: "a1".into(),
+                endpoint: "p1".into(),
+                traceparent: sojourn_channels::trace::traceparent("v", "a1", 1),
+                message: Some(Message { subject: title.into(), ..Message::default() }),
+                ..DeliverRequest::default()
+            };
+            store.deliver(Outgoing { request, permit: None }).await;
+        };
+        let (answer, ()) = tokio::join!(send(&bench, "POST /v1/checkins", &till, checkin), journey);
+        assert_eq!(answer.status, 200);
+        let answer: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(answer["prompt"]["title"].as_str(), prompt);
+        assert_eq!(answer["prompt"].is_null(), prompt.is_none());
         let stored = &bench.touchpoints()[0];
         assert_eq!((&*stored.event, &*stored.who), ("Store Visited", "loyalty_id:L1"));
         assert_eq!(stored.properties, r#"{"store_id":"york","till":3}"#);
     }
+    // A prompt decided before the visit is kept for it, and shown once.
+    let store = Arc::new(InStore::new(Arc::new(ManualClock::new(RECEIVED))));
+    let bench = bench(Some(store.clone()));
+    bench.gateway.know_people(Arc::new(Anna));
+    for action in ["a1", "a2"] {
+        let request = DeliverRequest {
+            action_id: action.into(),
+            endpoint: ProfileId(7).to_string(),
+            ..DeliverRequest::default()
+        };
+        store.deliver(Outgoing { request, permit: None }).await;
+    }
+    let answer = send(&bench, "POST /v1/checkins", &till, checkin).await;
+    let answer: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(answer["prompt"]["action_id"], "a1");
+    assert_eq!(answer["more"][0]["action_id"], "a2");
+    let again = send(&bench, "POST /v1/checkins", &till, checkin).await;
+    assert_eq!(again.body, r#"{"prompt":null}"#);
+}
+
+struct Anna;
+
+impl crate::People for Anna {
+    fn profile(&self, identifiers: &[sojourn_model::Identifier]) -> Option<ProfileId> {
+        (identifiers[0].to_string() == "loyalty_id:L1").then_some(ProfileId(7))
+    }
+}
+
+#[tokio::test]
+async fn a_checkin_says_what_it_lacks() {
     let bench = bench(None);
     for (body, field) in [
         (r#"{"store_id":"y"}"#, "loyalty_card"),

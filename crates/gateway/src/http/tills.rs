@@ -10,7 +10,8 @@ use crate::service::{Gateway, Load, new_message_id};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::{Map, Value};
-use sojourn_model::{IdentifierKind, event_names};
+use sojourn_channels::Prompt;
+use sojourn_model::{Identifier, IdentifierKind, event_names};
 use std::borrow::Cow;
 
 /// Members that name the person, and the kind they are of.
@@ -23,8 +24,8 @@ const PERSON: [(&str, IdentifierKind); 5] = [
 ];
 
 /// Takes `{loyalty_card | loyalty_id | customer_id | email | phone, store_id, till?, message_id?,
-/// timestamp?, …}`, records `Store Visited`, and answers `{"prompt": …}`: what the journeys decided
-/// within [`PROMPT_TIME_MAX`], or null.
+/// timestamp?, …}`, records `Store Visited`, and answers `{"prompt": {title, text, …}}`: what the
+/// journeys decided within [`PROMPT_TIME_MAX`], or null.
 pub(super) async fn checkin(
     State(gateway): State<Gateway>,
     request: Request,
@@ -72,21 +73,50 @@ pub(super) async fn checkin(
         ..Parts::default()
     };
     let converted = current.converter.assemble(parts, &gateway.envelope(source))?;
-    let prompt = gateway.0.prompts.as_ref().map(|prompts| prompts.expect(&message_id));
+    let who = converted.identifiers.clone();
+    let waiting = gateway.0.prompts.as_ref().map(|prompts| prompts.expect(&message_id));
     let mut load = Load::default();
     let intake = Intake { gateway: &gateway, current: &current, refuses_ads: false };
     intake.push(&mut load, converted);
     gateway.commit(load).await?;
 
-    let left = PROMPT_TIME_MAX.saturating_sub(started.elapsed());
-    let prompt = match prompt {
-        Some(prompt) => tokio::time::timeout(left, prompt).await.ok().flatten(),
+    let prompt = match waiting {
+        Some(waiting) => waiting.wait(PROMPT_TIME_MAX.saturating_sub(started.elapsed())).await,
         None => None,
     };
-    let prompt = prompt.and_then(|text| serde_json::from_str::<Value>(&text).ok());
-    let in_time = if prompt.is_some() { "yes" } else { "no" };
+    let mut prompts = match prompt {
+        Some(prompt) => vec![prompt],
+        None => kept(&gateway, &who),
+    };
+    let in_time = if prompts.is_empty() { "no" } else { "yes" };
     metrics::counter!(metric::CHECKINS, "prompt" => in_time).increment(1);
-    Ok(json(&serde_json::json!({ "prompt": prompt })))
+    let more = prompts.split_off(prompts.len().min(1));
+    let mut answer = serde_json::json!({ "prompt": prompts.first().map(shown) });
+    if !more.is_empty() {
+        answer["more"] = more.iter().map(shown).collect();
+    }
+    Ok(json(&answer))
+}
+
+/// Prompts that were decided before this visit and wait for the person.
+fn kept(gateway: &Gateway, who: &[Identifier]) -> Vec<Prompt> {
+    let (Some(prompts), Some(people)) = (&gateway.0.prompts, gateway.0.people.get()) else {
+        return Vec::new();
+    };
+    let profile = people.profile(who);
+    profile.map(|profile| prompts.take(&profile.to_string())).unwrap_or_default()
+}
+
+/// A prompt as a till shows it.
+fn shown(prompt: &Prompt) -> Value {
+    let message = &prompt.message;
+    serde_json::json!({
+        "action_id": prompt.action_id,
+        "title": message.subject,
+        "text": message.text,
+        "html": message.html,
+        "why_url": message.why_url,
+    })
 }
 
 /// Takes the first of `names` out of `members`: a text or a number.

@@ -3,20 +3,19 @@
 use super::Parts;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use sojourn_model::{Identifier, IdentifierKind, Name};
-use sojourn_rules::TrackingPlan;
+use sojourn_rules::Definitions;
+use sojourn_rules::limits::IDENTIFIER_BYTES_MAX;
+use sojourn_rules::normalize::Normalizer;
 use std::borrow::Cow;
 use std::fmt;
 
 /// Most identifiers of one touchpoint; weaker ones beyond it are left out.
 pub const IDENTIFIERS_MAX: usize = 16;
-/// Longest normalised value; the identity graph's keys are bounded. Longer ones are left out.
-pub const IDENTIFIER_BYTES_MAX: usize = 200;
-
 /// Where identifiers stand, compiled from the plan: one pass over an object finds all of its own.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     kinds: Vec<IdentifierKind>,
-    blocked: Vec<Name>,
+    normalizer: Normalizer,
     /// Members of the message itself.
     top: Vec<(Field, Place)>,
     properties: Node,
@@ -58,8 +57,10 @@ impl Node {
 }
 
 impl Places {
-    pub(super) fn new(plan: &TrackingPlan) -> Self {
-        let mut places = Self { blocked: plan.blocked_values.clone(), ..Self::default() };
+    pub(super) fn new(definitions: &Definitions) -> Self {
+        let Definitions { workspace, plan, .. } = definitions;
+        let normalizer = Normalizer::new(workspace, plan);
+        let mut places = Self { normalizer, ..Self::default() };
         for (rule, identifier) in plan.identifiers.iter().enumerate() {
             places.kinds.push(identifier.kind.clone());
             for (index, path) in identifier.from.iter().enumerate() {
@@ -130,77 +131,26 @@ impl Places {
             if shared && matches!(kind, IdentifierKind::AnonymousId | IdentifierKind::DeviceId) {
                 continue;
             }
-            let Some(value) = normalise(kind, &value) else { continue };
-            if self.is_blocked(&value)
-                || identifiers.iter().any(|i| i.kind == *kind && *i.value == *value)
-            {
-                continue;
-            }
-            if identifiers.len() == IDENTIFIERS_MAX || value.len() > IDENTIFIER_BYTES_MAX {
+            if identifiers.len() == IDENTIFIERS_MAX || value.trim().len() > IDENTIFIER_BYTES_MAX {
                 left_out += 1;
                 continue;
             }
-            identifiers.push(Identifier { kind: kind.clone(), value: value.into() });
+            let Some(value) = self.normalizer.value(kind, &value) else { continue };
+            if !identifiers.iter().any(|known| known.kind == *kind && known.value == value) {
+                identifiers.push(Identifier { kind: kind.clone(), value });
+            }
         }
         (identifiers, left_out)
     }
 
     /// `value` as an identifier of `kind`, unless it cannot be one or is blocked.
     pub(super) fn usable(&self, kind: &IdentifierKind, value: &str) -> Option<Identifier> {
-        let value = normalise(kind, value)?;
-        let fits = !self.is_blocked(&value) && value.len() <= IDENTIFIER_BYTES_MAX;
-        fits.then(|| Identifier { kind: kind.clone(), value: value.into() })
-    }
-
-    /// Values that never join, whatever the kind and case (semantics 2).
-    fn is_blocked(&self, value: &str) -> bool {
-        const BLOCKED: [&str; 6] = ["null", "none", "undefined", "unknown", "anonymous", "-1"];
-        value.bytes().all(|b| b == b'0' || b == b'-')
-            || BLOCKED.iter().any(|blocked| value.eq_ignore_ascii_case(blocked))
-            || self.blocked.iter().any(|blocked| *value.to_lowercase() == **blocked)
+        self.normalizer.identifier(kind, value)
     }
 }
 
 fn narrow(index: usize) -> u16 {
     u16::try_from(index).unwrap_or(u16::MAX)
-}
-
-/// `value` as it is compared, shared.
-pub(crate) fn normalised(kind: &IdentifierKind, value: &str) -> Option<Name> {
-    normalise(kind, value).map(Name::from)
-}
-
-/// The form under which a value is compared. `None`: it cannot be of this kind.
-fn normalise<'v>(kind: &IdentifierKind, value: &'v str) -> Option<Cow<'v, str>> {
-    let value = value.trim();
-    if value.is_empty() || value.chars().any(char::is_control) {
-        return None;
-    }
-    match kind {
-        IdentifierKind::Email => {
-            let (local, domain) = value.rsplit_once('@')?;
-            let plausible = !local.is_empty() && !domain.is_empty() && !value.contains(' ');
-            plausible.then(|| {
-                if value.chars().any(char::is_uppercase) {
-                    Cow::Owned(value.to_lowercase())
-                } else {
-                    Cow::Borrowed(value)
-                }
-            })
-        }
-        IdentifierKind::Phone => phone(value),
-        _ => Some(Cow::Borrowed(value)),
-    }
-}
-
-/// E.164. A number without its country is of no country: it is not guessed.
-fn phone(value: &str) -> Option<Cow<'_, str>> {
-    let digits = value.strip_prefix('+')?;
-    if (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) {
-        return Some(Cow::Borrowed(value));
-    }
-    let parsed = phonenumber::parse(None, value).ok()?;
-    Some(Cow::Owned(parsed.format().mode(phonenumber::Mode::E164).to_string()))
 }
 
 /// Walks one value of the message along the plan's places.

@@ -14,8 +14,7 @@ mod object;
 mod time;
 mod wire;
 
-pub(crate) use identify::normalised;
-pub use identify::{IDENTIFIER_BYTES_MAX, IDENTIFIERS_MAX};
+pub use identify::IDENTIFIERS_MAX;
 pub use object::{DEPTH_MAX, repair_surrogates};
 pub use time::parse_rfc3339;
 pub(crate) use wire::{object as object_of, text as text_of, time as time_of};
@@ -225,7 +224,7 @@ pub struct Converter {
 impl Converter {
     /// A converter for `definitions`.
     pub fn new(definitions: &Arc<Definitions>) -> Self {
-        Self { definitions: Arc::clone(definitions), places: Places::new(&definitions.plan) }
+        Self { definitions: Arc::clone(definitions), places: Places::new(definitions) }
     }
 
     /// The definitions it was made from.

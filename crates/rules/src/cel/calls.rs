@@ -2,7 +2,8 @@
 
 use super::Events;
 use super::catalog::Known;
-use super::lower::{Lower, Typed, accepts, describe, text_literal};
+use super::lower::{Lower, Typed, text_literal};
+use super::operators::{accepts, describe};
 use crate::duration;
 use crate::expr::{Expr, HistoryCall, HistoryFunction, Pattern};
 use crate::finding::suggest;

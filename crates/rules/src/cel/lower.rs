@@ -1,10 +1,9 @@
 //! The tree of CEL to ours, with types.
 
-use super::catalog::Known;
-use super::{Events, Position, Site};
-use crate::expr::{Binary, Expr, Macro, Root, Unary};
-use crate::finding::suggest;
-use crate::functions::{self, Type};
+use super::operators::{as_instant, binary_of, describe, mismatch_remedy, result_of, symbol};
+use super::{Position, Site};
+use crate::expr::{Binary, Expr, Macro, Unary};
+use crate::functions::Type;
 use crate::limits;
 use ::cel::common::ast::{
     self, CallExpr, ComprehensionExpr, EntryExpr, IdedExpr, LiteralValue, SourceInfo, operators,
@@ -18,7 +17,7 @@ pub(super) struct Lower<'a> {
     pub(super) site: &'a Site<'a>,
     info: &'a SourceInfo,
     position: &'a Position<'a>,
-    locals: Vec<Name>,
+    pub(super) locals: Vec<Name>,
     nodes: usize,
     depth: usize,
     /// Whether time alone can change the value.
@@ -52,7 +51,7 @@ impl<'a> Lower<'a> {
         self.site.source.warning(rule, self.position.at(offset), message, remedy);
     }
 
-    fn unsupported<T>(&self, at: &IdedExpr, what: &str, remedy: &str) -> Option<T> {
+    pub(super) fn unsupported<T>(&self, at: &IdedExpr, what: &str, remedy: &str) -> Option<T> {
         self.refuse("unsupported", at, format!("{what} cannot be used in conditions"), remedy)
     }
 
@@ -163,180 +162,6 @@ impl<'a> Lower<'a> {
             entries.push((Name::from(key), &entry.value));
         }
         Some(entries)
-    }
-
-    fn has(&mut self, at: &IdedExpr, select: &ast::SelectExpr) -> Option<Typed> {
-        let Some(mut path) = path_of(&select.operand) else {
-            return self.unsupported(
-                at,
-                "`has()` of a computed value",
-                "name a field, such as has(event.properties.value)",
-            );
-        };
-        path.push(&select.field);
-        match self.read(at, &path)?.0 {
-            Expr::Read(root, path) => Some((Expr::Has(root, path), Type::Bool)),
-            _ => self.unsupported(at, "`has()` of this", "name a field"),
-        }
-    }
-
-    /// `root.a.b`
-    fn read(&self, at: &IdedExpr, path: &[&str]) -> Option<Typed> {
-        let (root, rest) = path.split_first()?;
-        if self.locals.iter().any(|local| &**local == *root) {
-            let path: Vec<Name> = path.iter().map(|segment| Name::from(*segment)).collect();
-            return Some((Expr::Read(Root::Local, path.into()), Type::Any));
-        }
-        let names: Vec<Name> = rest.iter().map(|segment| Name::from(*segment)).collect();
-        let (root, names, kind) = match *root {
-            "event" => self.read_event(at, &names)?,
-            "profile" if names.is_empty() => {
-                return self.refuse(
-                    "unknown-variable",
-                    at,
-                    "`profile` is not a value itself",
-                    "name an attribute: profile.birthday",
-                );
-            }
-            "profile" => match self.site.catalog.attribute_type(&names) {
-                Known::Type(kind) => (Root::Profile, names, kind),
-                Known::Unknown(known) => return self.unknown(at, "attribute", &names, &known),
-            },
-            "run" => self.read_run(at, names)?,
-            other => {
-                let mut known = vec!["event", "profile", "run"];
-                known.extend(self.locals.iter().map(|local| &**local));
-                let remedy = if self.site.catalog.attribute(&[Name::from(other)]).is_some() {
-                    format!("did you mean `profile.{other}`?")
-                } else {
-                    suggest(other, known, "text needs quotes: 'gold'")
-                };
-                return self.refuse(
-                    "unknown-variable",
-                    at,
-                    format!("there is no `{other}`"),
-                    remedy,
-                );
-            }
-        };
-        Some((Expr::Read(root, names.into()), kind))
-    }
-
-    fn unknown<T>(&self, at: &IdedExpr, what: &str, path: &[Name], known: &[Name]) -> Option<T> {
-        let dotted = path.join(".");
-        self.refuse(
-            "unknown-property",
-            at,
-            format!(
-                "the tracking plan has no {what} `{dotted}`, so it cannot be used in a condition"
-            ),
-            suggest(
-                &dotted,
-                known.iter().map(|name| &**name),
-                "declare it in tracking-plan.yaml with its type and purposes",
-            ),
-        )
-    }
-
-    fn read_event(&self, at: &IdedExpr, names: &[Name]) -> Option<(Root, Vec<Name>, Type)> {
-        const MEMBERS: &[&str] =
-            &["properties", "context", "traits", "name", "timestamp", "channel", "source"];
-        if matches!(self.site.events, Events::None) {
-            return self.refuse(
-                "unknown-variable",
-                at,
-                "there is no event here",
-                "use the profile or a history function, such as last('Order Completed', 'total')",
-            );
-        }
-        let Some((first, rest)) = names.split_first() else {
-            return self.refuse(
-                "unknown-variable",
-                at,
-                "`event` is not a value itself",
-                "name a property: event.properties.value",
-            );
-        };
-        let (root, kind) = match &**first {
-            "properties" => match self.site.catalog.property_type(self.site.events, rest) {
-                Known::Type(kind) => (Root::EventProperties, kind),
-                Known::Unknown(known) => {
-                    return self.unknown(
-                        at,
-                        &format!("property of {}", self.events()),
-                        rest,
-                        &known,
-                    );
-                }
-            },
-            "context" => (Root::EventContext, Type::Any),
-            "traits" => (Root::EventTraits, Type::Any),
-            "name" | "channel" | "source" if rest.is_empty() => {
-                return Some((Root::Event, names.to_vec(), Type::Text));
-            }
-            "timestamp" if rest.is_empty() => {
-                return Some((Root::Event, names.to_vec(), Type::Instant));
-            }
-            other => {
-                let remedy = if matches!(
-                    self.site.catalog.property_type(self.site.events, names),
-                    Known::Type(_)
-                ) && !MEMBERS.contains(&other)
-                {
-                    format!("did you mean `event.properties.{other}`?")
-                } else {
-                    suggest(other, MEMBERS.iter().copied(), "see the table of `event`")
-                };
-                return self.refuse(
-                    "unknown-variable",
-                    at,
-                    format!("an event has no `{}`", names.join(".")),
-                    remedy,
-                );
-            }
-        };
-        Some((root, rest.to_vec(), kind))
-    }
-
-    fn events(&self) -> String {
-        match self.site.events {
-            Events::Named(names) => {
-                names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
-            }
-            _ => "any event".to_owned(),
-        }
-    }
-
-    fn read_run(&self, at: &IdedExpr, names: Vec<Name>) -> Option<(Root, Vec<Name>, Type)> {
-        if !self.site.run {
-            return self.refuse(
-                "unknown-variable",
-                at,
-                "there is no run here",
-                "`run` exists in steps, `exit_on` and `goal`",
-            );
-        }
-        let kind = match names.first().map(|name| &**name) {
-            Some("key") if names.len() == 1 => Type::Any,
-            Some("entered_at") if names.len() == 1 => Type::Instant,
-            Some("items") => {
-                if names.len() == 1 {
-                    Type::List
-                } else {
-                    Type::Any
-                }
-            }
-            Some("events" | "call") if names.len() > 1 => Type::Any,
-            _ => {
-                return self.refuse(
-                    "unknown-variable",
-                    at,
-                    format!("a run has no `{}`", names.join(".")),
-                    "use run.key, run.entered_at, run.events.<step id>, run.call.<as> or run.items",
-                );
-            }
-        };
-        Some((Root::Run, names, kind))
     }
 
     fn call(&mut self, at: &IdedExpr, call: &CallExpr) -> Option<Typed> {
@@ -535,7 +360,7 @@ pub(super) fn text_literal(at: &IdedExpr) -> Option<&str> {
 }
 
 /// `a.b['c']` as `["a", "b", "c"]`.
-fn path_of(mut at: &IdedExpr) -> Option<Vec<&str>> {
+pub(super) fn path_of(mut at: &IdedExpr) -> Option<Vec<&str>> {
     let mut path = Vec::new();
     loop {
         match &at.expr {
@@ -569,157 +394,4 @@ fn fold_list(items: Vec<Expr>) -> Expr {
         return Expr::Literal(Value::List(values.collect()));
     }
     Expr::List(items)
-}
-
-fn binary_of(operator: &str) -> Option<Binary> {
-    Some(match operator {
-        operators::LOGICAL_AND => Binary::And,
-        operators::LOGICAL_OR => Binary::Or,
-        operators::EQUALS => Binary::Equal,
-        operators::NOT_EQUALS => Binary::NotEqual,
-        operators::LESS => Binary::Less,
-        operators::LESS_EQUALS => Binary::LessOrEqual,
-        operators::GREATER => Binary::Greater,
-        operators::GREATER_EQUALS => Binary::GreaterOrEqual,
-        operators::ADD => Binary::Add,
-        operators::SUBSTRACT => Binary::Subtract,
-        operators::MULTIPLY => Binary::Multiply,
-        operators::DIVIDE => Binary::Divide,
-        operators::MODULO => Binary::Modulo,
-        operators::IN => Binary::In,
-        _ => return None,
-    })
-}
-
-fn symbol(operator: Binary) -> &'static str {
-    match operator {
-        Binary::And => "&&",
-        Binary::Or => "||",
-        Binary::Equal => "==",
-        Binary::NotEqual => "!=",
-        Binary::Less => "<",
-        Binary::LessOrEqual => "<=",
-        Binary::Greater => ">",
-        Binary::GreaterOrEqual => ">=",
-        Binary::Add => "+",
-        Binary::Subtract => "-",
-        Binary::Multiply => "*",
-        Binary::Divide => "/",
-        Binary::Modulo => "%",
-        Binary::In => "in",
-    }
-}
-
-/// Type of the result, and whether both sides are to be read as instants. `None`: no sense.
-fn result_of(operator: Binary, left: Type, right: Type) -> Option<(Type, bool)> {
-    use Type::{Any, Bool, Date, Duration, Instant, List, Map, Null, Number, Text, TimestampText};
-    let written = |kind| matches!(kind, Date | TimestampText);
-    let text = |kind| matches!(kind, Text | Date | TimestampText);
-    let number = |kind| matches!(kind, Number | Duration);
-    match operator {
-        Binary::And | Binary::Or => Some((Bool, false)),
-        Binary::In => matches!(right, List | Map | Any).then_some((Bool, false)),
-        Binary::Equal
-        | Binary::NotEqual
-        | Binary::Less
-        | Binary::LessOrEqual
-        | Binary::Greater
-        | Binary::GreaterOrEqual => {
-            let equality = matches!(operator, Binary::Equal | Binary::NotEqual);
-            let instants = (left == Instant
-                || right == Instant
-                || left == TimestampText && right == TimestampText)
-                && [left, right].iter().all(|&kind| kind == Instant || written(kind));
-            let fits = match (left, right) {
-                (Any, other) | (other, Any) => {
-                    equality
-                        || matches!(other, Any | Bool)
-                        || number(other)
-                        || text(other)
-                        || other == Instant
-                }
-                (Null, _) | (_, Null) => equality,
-                (List, List) | (Map, Map) => equality,
-                (Bool, Bool) => true,
-                _ => {
-                    instants
-                        || text(left) && text(right)
-                        || number(left) && number(right)
-                        || left == right
-                }
-            };
-            fits.then_some((Bool, instants))
-        }
-        Binary::Add => Some(match (left, right) {
-            (Any, _) | (_, Any) => (Any, false),
-            (Instant, Duration) | (Duration, Instant) => (Instant, false),
-            (other, Duration) | (Duration, other) if written(other) => (Instant, true),
-            (Duration, Duration) => (Duration, false),
-            (List, List) => (List, false),
-            _ if number(left) && number(right) => (Number, false),
-            _ if text(left) && text(right) => (Text, false),
-            _ => return None,
-        }),
-        Binary::Subtract => Some(match (left, right) {
-            (Any, _) | (_, Any) => (Any, false),
-            (Instant, Duration) => (Instant, false),
-            (other, Duration) if written(other) => (Instant, true),
-            (Duration, Duration) => (Duration, false),
-            (Instant, Instant) => (Duration, false),
-            (a, b) if (written(a) || a == Instant) && (written(b) || b == Instant) => {
-                (Duration, true)
-            }
-            _ if number(left) && number(right) => (Number, false),
-            _ => return None,
-        }),
-        Binary::Multiply | Binary::Divide | Binary::Modulo => match (left, right) {
-            (Any, other) | (other, Any) if number(other) || other == Any => Some((Any, false)),
-            (Duration, Number) => Some((Duration, false)),
-            (Number, Duration) if operator == Binary::Multiply => Some((Duration, false)),
-            _ => (number(left) && number(right)).then_some((Number, false)),
-        },
-    }
-}
-
-/// Reads a written date or timestamp as an instant; leaves durations and instants alone.
-fn as_instant(expr: Expr, kind: Type) -> Expr {
-    if matches!(kind, Type::Date | Type::TimestampText) {
-        Expr::Call("timestamp".into(), vec![expr])
-    } else {
-        expr
-    }
-}
-
-fn mismatch_remedy(left: Type, right: Type) -> &'static str {
-    let one = |kind| left == kind || right == kind;
-    if one(Type::Instant) && one(Type::Text) {
-        "write the instant as timestamp('2026-12-31T09:00:00Z')"
-    } else if one(Type::Instant) && one(Type::Number) {
-        "write the time span as duration('24h')"
-    } else if one(Type::Text) && one(Type::Number) {
-        "compare a number with a number (15) and a text with a text ('15')"
-    } else {
-        "compare values of one type"
-    }
-}
-
-pub(super) fn describe(kind: Type) -> &'static str {
-    match kind {
-        Type::Any => "a value",
-        Type::Null => "null",
-        Type::Bool => "true or false",
-        Type::Number => "a number",
-        Type::Duration => "a duration",
-        Type::Text => "a text",
-        Type::Date => "a date",
-        Type::TimestampText => "a timestamp",
-        Type::Instant => "an instant",
-        Type::List => "a list",
-        Type::Map => "a map",
-    }
-}
-
-/// Whether a value of type `kind` may be given where one of `wanted` is needed.
-pub(super) fn accepts(wanted: &[functions::Type], kind: Type) -> bool {
-    kind == Type::Any || wanted.contains(&kind)
 }

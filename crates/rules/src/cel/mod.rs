@@ -5,6 +5,8 @@
 mod calls;
 mod catalog;
 mod lower;
+mod operators;
+mod reads;
 
 pub(crate) use catalog::{Catalog, Events, PlanPlaces};
 
@@ -106,44 +108,18 @@ fn check_size(text: &str) -> Result<(), (String, &'static str)> {
             "move parts of it into segments",
         ));
     }
-    let (mut open, mut deepest, mut operators, mut run) = (0usize, 0usize, 0usize, 0usize);
-    let mut quote = None;
-    let mut escaped = false;
-    for character in text.chars() {
-        if let Some(end) = quote {
-            if !escaped && character == end {
-                quote = None;
-            }
-            escaped = character == '\\' && !escaped;
-            continue;
-        }
-        run = if matches!(character, '!' | '-') { run + 1 } else { 0 };
-        match character {
-            '\'' | '"' => quote = Some(character),
-            '(' | '[' | '{' => {
-                open += 1;
-                deepest = deepest.max(open);
-                operators += 1;
-            }
-            ')' | ']' | '}' => open = open.saturating_sub(1),
-            '?' => {
-                // A chain of choices nests to the right.
-                operators += 1;
-                deepest = deepest.max(open + 1);
-            }
-            '.' | '+' | '-' | '*' | '/' | '%' | '!' | '<' | '>' | '=' | '&' | '|' | ',' | ':' => {
-                operators += 1;
-            }
-            _ => {}
-        }
-        if run > 8 {
-            return Err(("too many signs in a row".to_owned(), "write it more simply"));
-        }
+    let Counts { deepest, operators, signs } = count(text)?;
+    if signs > SIGNS_MAX {
+        return Err(("too many signs in a row".to_owned(), "write it more simply"));
     }
     let choices = text.matches('?').count();
-    if deepest > limits::EXPRESSION_BRACKETS_MAX || choices > limits::EXPRESSION_BRACKETS_MAX {
+    if deepest > limits::EXPRESSION_BRACKETS_MAX || choices > limits::EXPRESSION_CHOICES_MAX {
         return Err((
-            format!("the expression is nested deeper than {}", limits::EXPRESSION_BRACKETS_MAX),
+            format!(
+                "the expression has more than {} brackets in each other or {} choices",
+                limits::EXPRESSION_BRACKETS_MAX,
+                limits::EXPRESSION_CHOICES_MAX
+            ),
             "move parts of it into segments",
         ));
     }
@@ -154,6 +130,86 @@ fn check_size(text: &str) -> Result<(), (String, &'static str)> {
         ));
     }
     Ok(())
+}
+
+/// Signs (`!`, `-`) in a row: each nests.
+const SIGNS_MAX: usize = 8;
+
+/// What makes the grammar recurse.
+#[derive(Default)]
+struct Counts {
+    deepest: usize,
+    operators: usize,
+    signs: usize,
+}
+
+/// Counts brackets and operators outside of texts and comments. Errs on the side of more: what
+/// stands in a text with a backslash counts too, since a wrong escape makes the lexer go on in it.
+fn count(text: &str) -> Result<Counts, (String, &'static str)> {
+    let mut counts = Counts::default();
+    let (mut open, mut run) = (0usize, 0usize);
+    let mut rest = text;
+    let mut before = ' ';
+    while let Some(character) = rest.chars().next() {
+        if rest.starts_with("//") {
+            rest = rest.find('\n').map_or("", |end| &rest[end..]);
+            continue;
+        }
+        if matches!(character, '\'' | '"') {
+            let length = text_length(rest, matches!(before, 'r' | 'R')).ok_or_else(|| {
+                ("a text is not closed".to_owned(), "close it with the quote that it began with")
+            })?;
+            let inner = &rest[..length];
+            if inner.contains('\\') {
+                open += inner.matches(['(', '[', '{']).count();
+                counts.deepest = counts.deepest.max(open);
+            }
+            rest = &rest[length..];
+            before = character;
+            continue;
+        }
+        rest = &rest[character.len_utf8()..];
+        before = character;
+        run = if matches!(character, '!' | '-') { run + 1 } else { 0 };
+        counts.signs = counts.signs.max(run);
+        match character {
+            '(' | '[' | '{' => {
+                open += 1;
+                counts.deepest = counts.deepest.max(open);
+                counts.operators += 1;
+            }
+            ')' | ']' | '}' => open = open.saturating_sub(1),
+            '?' | '.' | '+' | '-' | '*' | '/' | '%' | '!' | '<' | '>' | '=' | '&' | '|' | ','
+            | ':' => {
+                counts.operators += 1;
+            }
+            _ => {}
+        }
+    }
+    Ok(counts)
+}
+
+/// Bytes of the text literal at the beginning of `text`, quotes included; `None`: it does not end.
+fn text_length(text: &str, raw: bool) -> Option<usize> {
+    let quote = &text[..1];
+    let triple = text.len() >= 6 && text[1..].starts_with(quote) && text[2..].starts_with(quote);
+    let width = if triple { 3 } else { 1 };
+    let mut escaped = false;
+    for (at, character) in text[width..].char_indices() {
+        let here = &text[width + at..];
+        if escaped {
+            escaped = false;
+        } else if character == '\\' && !raw {
+            escaped = true;
+        } else if here.starts_with(quote)
+            && (!triple || here[1..].starts_with(quote) && here[2..].starts_with(quote))
+        {
+            return Some(width + at + width);
+        } else if !triple && matches!(character, '\n' | '\r') {
+            return None;
+        }
+    }
+    None
 }
 
 fn report_syntax(site: &Site<'_>, position: &Position<'_>, key: &str, errors: &::cel::ParseErrors) {
@@ -205,7 +261,7 @@ fn check_result(
     site.source.error(
         "type-mismatch",
         place,
-        format!("`{key}` must give {should}, but gives {}", lower::describe(kind)),
+        format!("`{key}` must give {should}, but gives {}", operators::describe(kind)),
         match expect {
             Expect::Condition => "compare it with something, such as `… == 'gold'` or `… >= 1`",
             _ => "choose another expression",

@@ -49,7 +49,10 @@ pub(crate) fn policy(source: Source<'_>, context: &Context<'_>, journeys: &[Arc<
 
 fn channel_known(source: Source<'_>, context: &Context<'_>, place: Place, channel: &Name) {
     let declared = &context.workspace.channels;
-    if declared.contains_key(channel) || KNOWN_CHANNELS.contains(&&**channel) {
+    if !context.workspace_known
+        || declared.contains_key(channel)
+        || KNOWN_CHANNELS.contains(&&**channel)
+    {
         return;
     }
     let known: Vec<&str> =

@@ -86,7 +86,7 @@ pub(crate) fn send(reading: &Reading<'_>, table: &Table<'_>, send: &Send) {
 
 fn known_channel(reading: &Reading<'_>, place: Place, channel: &Name) {
     let declared = &reading.context.workspace.channels;
-    if declared.contains_key(channel) {
+    if !reading.context.workspace_known || declared.contains_key(channel) {
         return;
     }
     let known = declared.keys().map(|name| &**name).chain(KNOWN_CHANNELS.iter().copied());
@@ -258,7 +258,7 @@ fn variable(
 }
 
 /// The journey as a whole.
-pub(crate) fn journey(reading: &Reading<'_>, journey: &Journey) {
+pub(crate) fn journey(reading: &Reading<'_>, journey: &Journey, goal_place: Place) {
     if let Some(goal) = &journey.goal
         && let Some(within) = goal.within
     {
@@ -266,7 +266,7 @@ pub(crate) fn journey(reading: &Reading<'_>, journey: &Journey) {
         if shortest.is_some_and(|shortest| shortest >= within) && within.0 > 0 {
             reading.source.warning(
                 "goal-window",
-                Place::START,
+                goal_place,
                 "the goal's window is over before the first message can be sent",
                 "lengthen `within`, or shorten the waits",
             );

@@ -11,12 +11,7 @@ use std::sync::Arc;
 /// Channels whose messages carry a link to unsubscribe.
 const LINKED: &[&str] = &["email"];
 
-pub(crate) fn templates(
-    findings: &Findings,
-    context: &Context<'_>,
-    journeys: &[Arc<Journey>],
-    workspace_known: bool,
-) {
+pub(crate) fn templates(findings: &Findings, context: &Context<'_>, journeys: &[Arc<Journey>]) {
     let mut linked: BTreeSet<&Name> = BTreeSet::new();
     let mut used: BTreeSet<&Name> = BTreeSet::new();
     for step in journeys.iter().flat_map(|journey| &journey.steps) {
@@ -56,7 +51,7 @@ pub(crate) fn templates(
         }
     }
     if !linked.is_empty()
-        && workspace_known
+        && context.workspace_known
         && context.workspace.company.postal_address.trim().is_empty()
     {
         Source { file: "sojourn.yaml", findings }.warning(

@@ -23,6 +23,8 @@ const PRIORITY: i32 = 50;
 pub(crate) struct Context<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) workspace: &'a Workspace,
+    /// Whether sojourn.yaml could be read; else nothing is said of unknown channels.
+    pub(crate) workspace_known: bool,
     pub(crate) policy: &'a Policy,
     pub(crate) policy_places: &'a PolicyPlaces,
     /// Whether policy.yaml could be read; else nothing is said of unknown purposes.
@@ -236,7 +238,7 @@ pub(super) fn load(
         steps: std::mem::take(&mut reading.steps),
         first,
     };
-    crate::lint::journey(&reading, &journey);
+    crate::lint::journey(&reading, &journey, table.key_place("goal"));
     Some(journey)
 }
 

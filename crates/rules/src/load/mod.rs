@@ -7,6 +7,7 @@ mod policy;
 mod segments;
 mod steps;
 mod template;
+mod waits;
 mod workspace;
 
 pub(crate) use journey::{Context, Reading};
@@ -121,6 +122,7 @@ fn read(files: &Files, findings: &Findings) -> Option<Definitions> {
     let context = journey::Context {
         catalog: &catalog,
         workspace: &workspace,
+        workspace_known,
         policy: &policy,
         policy_places: &policy_places,
         policy_known,
@@ -149,7 +151,7 @@ fn read(files: &Files, findings: &Findings) -> Option<Definitions> {
     }
     journeys.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
     crate::lint::policy(source("policy.yaml"), &context, &journeys);
-    crate::lint::templates(findings, &context, &journeys, workspace_known);
+    crate::lint::templates(findings, &context, &journeys);
     let by_event = by_event(&journeys);
     let mut definitions = Definitions {
         version,

@@ -1,4 +1,4 @@
-//! templates/<name>/<locale>.yaml with the body beside it.
+//! `templates/<name>/<locale>.yaml` with the body beside it.
 
 use super::parse;
 use crate::definitions::{BodyKind, Localized, Template, Workspace};

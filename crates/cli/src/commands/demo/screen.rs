@@ -1,0 +1,324 @@
+//! What the demo shows: the hand-picked stories in full, of the rest the most telling lines, no
+//! faster than somebody can read.
+
+use super::cast::{FEATURED, Person};
+use crate::lines::{self, Shown, Teller, text};
+use crate::term::{self, Ink};
+use crate::when;
+use chrono_tz::Tz;
+use serde_json::Value;
+use sojourn_model::Timestamp;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Lines per second of wall time that a reader can follow.
+const LINES_PER_SECOND: f64 = 7.0;
+/// Lines that may come at once after a quiet moment.
+const BURST: f64 = 10.0;
+/// The stories that are followed may run ahead of the reader by so many lines.
+const AHEAD_MAX: f64 = 14.0;
+/// Records wait this long for those that belong before them: they come from several topics.
+const HOLD: Duration = Duration::from_millis(250);
+/// Records held at most; beyond it the oldest go out at once.
+const HELD_MAX: usize = 5_000;
+
+/// A record on its way to the screen.
+struct Held {
+    at: Timestamp,
+    rank: u8,
+    sequence: u64,
+    kind: String,
+    record: Value,
+    arrived: Instant,
+}
+
+/// How much a line tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    /// Never shown.
+    Nothing,
+    /// When there is plenty of room.
+    Little,
+    /// When there is room.
+    Much,
+    /// Always: somebody whose story is followed.
+    Story,
+}
+
+/// The screen.
+pub(super) struct Screen {
+    teller: Teller,
+    zone: Tz,
+    outbox: PathBuf,
+    names: Vec<String>,
+    directory: BTreeMap<String, usize>,
+    who: BTreeMap<String, usize>,
+    visitors: BTreeMap<String, usize>,
+    held: Vec<Held>,
+    sequence: u64,
+    tokens: f64,
+    filled: Instant,
+    /// A run that began: shown together with where it waits.
+    begun: Option<Shown>,
+    /// Nothing before this instant is part of the story.
+    begins: Timestamp,
+    /// A refusal worth explaining: its decision id.
+    pub(super) telling: Option<String>,
+    unpaced: bool,
+}
+
+impl Screen {
+    pub(super) fn new(
+        people: &[Person],
+        directory: BTreeMap<String, usize>,
+        zone: Tz,
+        outbox: PathBuf,
+    ) -> Self {
+        Self {
+            teller: Teller::new(zone, term::width()),
+            zone,
+            outbox,
+            names: people.iter().map(|person| person.name.clone()).collect(),
+            directory,
+            who: BTreeMap::new(),
+            visitors: BTreeMap::new(),
+            held: Vec::new(),
+            sequence: 0,
+            tokens: BURST,
+            filled: Instant::now(),
+            begun: None,
+            begins: Timestamp::MAX,
+            telling: None,
+            unpaced: false,
+        }
+    }
+
+    /// From here on it is the story.
+    pub(super) fn begin(&mut self, at: Timestamp) {
+        self.begins = at;
+    }
+
+    /// The story is over: whoever plays with it now wants to see everything.
+    pub(super) fn unpace(&mut self) {
+        self.unpaced = true;
+    }
+
+    /// Who stands behind a profile, as far as the screen knows.
+    pub(super) fn who(&self, profile: &str) -> Option<usize> {
+        self.who.get(profile).copied()
+    }
+
+    /// Takes a record of the tail.
+    pub(super) fn take(&mut self, kind: &str, record: Value) {
+        self.learn(kind, &record);
+        let at = when::from_json(&record["at"]).unwrap_or_default();
+        if at < self.begins {
+            return;
+        }
+        let rank = match kind {
+            "touchpoint" => 0,
+            "delivery" => 2,
+            _ => 1,
+        };
+        self.sequence += 1;
+        let (sequence, kind) = (self.sequence, kind.to_owned());
+        self.held.push(Held { at, rank, sequence, kind, record, arrived: Instant::now() });
+    }
+
+    /// Learns who is who from the identifiers that a record carries.
+    fn learn(&mut self, kind: &str, record: &Value) {
+        let profile = text(record, "profile");
+        if kind == "note" && record["note"] == "merged" {
+            let from = text(record, "from");
+            if let Some(&who) = self.who.get(&from).or_else(|| self.who.get(&profile)) {
+                self.who.insert(profile.clone(), who);
+            }
+        }
+        let values = record["identifiers"].as_array().into_iter().flatten();
+        let known = values
+            .filter_map(|identifier| self.directory.get(identifier["value"].as_str()?))
+            .next();
+        if let Some(&who) = known {
+            self.who.insert(profile, who);
+        }
+    }
+
+    fn called(&mut self, profile: &str) -> String {
+        if let Some(&who) = self.who.get(profile) {
+            return self.names[who].clone();
+        }
+        let next = self.visitors.len() + 1;
+        let number = *self.visitors.entry(profile.to_owned()).or_insert(next);
+        format!("visitor {number}")
+    }
+
+    /// Shows what has waited long enough.
+    pub(super) fn turn(&mut self) {
+        let passed = self.filled.elapsed().as_secs_f64();
+        self.filled = Instant::now();
+        self.tokens = (self.tokens + passed * LINES_PER_SECOND).min(BURST);
+        let overfull = self.held.len() > HELD_MAX;
+        let (ready, held): (Vec<_>, Vec<_>) = std::mem::take(&mut self.held)
+            .into_iter()
+            .partition(|one| overfull || one.arrived.elapsed() >= HOLD);
+        self.held = held;
+        let mut ready = ready;
+        ready.sort_by_key(|one| (one.at, one.rank, one.sequence));
+        for one in ready {
+            self.tell(&one.kind, &one.record);
+        }
+        self.flush();
+    }
+
+    fn tell(&mut self, kind: &str, record: &Value) {
+        let profile = text(record, "profile");
+        let worth = self.worth(kind, record, &profile);
+        if kind == "decision" && record["reason"] == "cap" && record["outcome"] == "suppress" {
+            self.telling = Some(text(record, "id"));
+        }
+        if worth == Worth::Nothing {
+            return;
+        }
+        let Some(mut shown) = lines::show(kind, record, self.zone) else { return };
+        if kind == "note" && record["note"] == "merged" {
+            let (from, into) = (self.called(&text(record, "from")), self.called(&profile));
+            shown.rest = if from == into {
+                format!("what {into} did on another device or channel is one history now")
+            } else {
+                format!("{from} is {into}; both histories are one now")
+            };
+        }
+        if kind == "delivery"
+            && let Some(subject) = self.subject(record)
+        {
+            shown.rest = format!("\u{201c}{subject}\u{201d}");
+        }
+        if self.join(kind, record, &shown) {
+            return;
+        }
+        self.flush();
+        if !self.room(worth) {
+            return;
+        }
+        if kind == "note" && record["note"] == "entered" {
+            self.begun = Some(shown);
+            return;
+        }
+        self.print(&shown);
+    }
+
+    /// `begins` and `waits until` of one run make one line.
+    fn join(&mut self, kind: &str, record: &Value, shown: &Shown) -> bool {
+        let Some(begun) = &mut self.begun else { return false };
+        let same = kind == "note"
+            && record["note"] == "moved"
+            && begun.profile == shown.profile
+            && begun.head == shown.head;
+        if same {
+            if record["until"].is_string() {
+                begun.rest = format!("{}; {}", begun.rest, shown.rest);
+            }
+            let begun = self.begun.take();
+            if let Some(begun) = begun {
+                self.print(&begun);
+            }
+        }
+        same
+    }
+
+    fn flush(&mut self) {
+        if let Some(begun) = self.begun.take() {
+            self.print(&begun);
+        }
+    }
+
+    fn print(&mut self, shown: &Shown) {
+        let name = self.called(&shown.profile);
+        self.teller.name(&shown.profile, &name);
+        term::line(&self.teller.lay_out(shown, ""));
+    }
+
+    fn room(&mut self, worth: Worth) -> bool {
+        let needed = match worth {
+            Worth::Nothing => return false,
+            Worth::Little => BURST * 0.7,
+            Worth::Much => 1.0,
+            Worth::Story => -AHEAD_MAX,
+        };
+        if self.unpaced {
+            return true;
+        }
+        if self.tokens < needed {
+            return false;
+        }
+        self.tokens -= 1.0;
+        true
+    }
+
+    fn worth(&self, kind: &str, record: &Value, profile: &str) -> Worth {
+        let note = record["note"].as_str().unwrap_or("");
+        let dull = match kind {
+            "note" => {
+                matches!(note, "entry_refused" | "limit" | "converted")
+                    || note == "moved" && !record["until"].is_string()
+                    || record["journey"] == "win-back"
+                    || record["journey"] == "order-confirmation"
+            }
+            "touchpoint" => {
+                let event = record["event"].as_str().unwrap_or("");
+                event == "Message Sent" || event == "Email Delivered"
+                    // Told by the line of its effect.
+                    || event == "Consent Changed" || event == "Unsubscribed"
+            }
+            _ => false,
+        };
+        if dull {
+            return Worth::Nothing;
+        }
+        if self.who(profile).is_some_and(|who| who < FEATURED.len()) {
+            return Worth::Story;
+        }
+        if self.unpaced {
+            return Worth::Much;
+        }
+        match kind {
+            "decision" if record["outcome"] != "approve" => Worth::Much,
+            "note" if matches!(note, "merged" | "consent") => Worth::Much,
+            "note" if note == "ended" && record["reason"] == "exited" => Worth::Much,
+            "delivery" => Worth::Little,
+            "touchpoint" if record["channel"] != "web" => Worth::Little,
+            "touchpoint" if record["event"] == "Cart Updated" => Worth::Little,
+            _ => Worth::Nothing,
+        }
+    }
+
+    /// Subject of the message as it lies in the outbox; of a prompt its text.
+    fn subject(&self, record: &Value) -> Option<String> {
+        let file = self.outbox.join(format!("{}.json", record["action_id"].as_str()?));
+        let message: Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+        let message = &message["data"]["message"];
+        let words = [&message["subject"], &message["text"]];
+        let text = words.into_iter().filter_map(Value::as_str).find(|text| !text.is_empty())?;
+        Some(text.lines().next().unwrap_or("").trim().to_owned())
+    }
+
+    /// What the till showed at a check-in.
+    pub(super) fn prompt(&mut self, at: Timestamp, who: usize, prompt: &str) {
+        let shown = Shown {
+            at: Some(at),
+            profile: String::new(),
+            place: "till".to_owned(),
+            place_ink: Ink::Place,
+            head: "the till shows:".to_owned(),
+            head_ink: Ink::Good,
+            rest: format!("\u{201c}{}\u{201d}", term::clean(prompt.trim())),
+        };
+        let worth = if who < FEATURED.len() { Worth::Story } else { Worth::Little };
+        if self.room(worth) {
+            self.flush();
+            self.teller.name("", &self.names[who].clone());
+            term::line(&self.teller.lay_out(&shown, ""));
+        }
+    }
+}

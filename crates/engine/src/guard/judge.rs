@@ -1,0 +1,326 @@
+//! The verdict on one candidate: the checks of semantics 6, in their order, up to the first refusal.
+
+use super::Message;
+use super::channels::{Closed, Open};
+use super::jurisdiction;
+use crate::caps::{Labels, Reading, matches};
+use crate::consent::{ChannelKind, channel_kind};
+use crate::journey::Candidate;
+use crate::mutation::{Mutation, mutated};
+use crate::profile::Choice;
+use crate::step::Step;
+use crate::timing::{QuietPlan, ZoneUsed, parse_zone};
+use sojourn_model::{
+    CapReading, Inputs, KillTarget, Name, Outcome, Reason, Timestamp, Value, ZoneSource,
+};
+use sojourn_rules::normalize::country_zones;
+use sojourn_rules::{AtCap, Cap, Jurisdictions, Send};
+
+/// A verdict with everything that its decision record says.
+#[derive(Debug, Clone)]
+pub(crate) struct Judged {
+    pub(crate) outcome: Outcome,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) channel: Name,
+    pub(crate) endpoint: Option<Name>,
+    pub(crate) caps: Vec<CapReading>,
+    pub(crate) zone: ZoneUsed,
+    pub(crate) inputs: Inputs,
+    /// A holdout decided for the first time.
+    pub(crate) remember: Option<Choice>,
+    /// For an approval: the person's next quiet time on this channel.
+    pub(crate) next_quiet: Option<(Timestamp, Option<Timestamp>)>,
+    pub(crate) locale: Name,
+    pub(crate) variables: Value,
+}
+
+/// Caps that match a message on one channel.
+struct CapsAt<'a> {
+    readings: Vec<CapReading>,
+    full: Vec<(&'a Cap, Reading)>,
+}
+
+impl Judged {
+    fn refuse(mut self, reason: Reason, detail: Option<Name>) -> Self {
+        self.outcome = Outcome::Suppress;
+        self.reason = Some(reason);
+        self.inputs.detail = detail;
+        self
+    }
+    fn defer(mut self, reason: Reason, until: Timestamp) -> Self {
+        self.outcome = Outcome::Defer;
+        self.reason = Some(reason);
+        self.until = Some(until);
+        self
+    }
+}
+
+impl Step<'_> {
+    fn blank(&self, channel: Name, endpoint: Option<Name>) -> Judged {
+        Judged {
+            outcome: Outcome::Suppress,
+            reason: None,
+            until: None,
+            channel,
+            endpoint,
+            caps: Vec::new(),
+            zone: self.zone_now(),
+            inputs: Inputs::default(),
+            remember: None,
+            next_quiet: None,
+            locale: "".into(),
+            variables: Value::Null,
+        }
+    }
+
+    /// What the record of a candidate says that its run's end took away.
+    pub(crate) fn taken_away(&self, message: Message<'_>, candidate: &Candidate) -> Judged {
+        let mut judged = self.blank(candidate.channel.clone(), candidate.endpoint.clone());
+        let caps = self.caps_at(message, &candidate.channel, judged.zone);
+        judged.caps = caps.readings;
+        judged
+    }
+
+    /// Judges a candidate.
+    pub(crate) fn judge(
+        &self,
+        message: Message<'_>,
+        candidate: &Candidate,
+        waking: bool,
+    ) -> Judged {
+        let send = message.send;
+        let channels = self.channels_in_order(send);
+        let tried: Vec<Result<Open<'_>, Closed<'_>>> =
+            channels.iter().map(|channel| self.channel_open(channel, send)).collect();
+        let first = tried.first();
+        let (first_channel, first_endpoint) = match first {
+            Some(Ok(open)) => (open.channel.clone(), Some(open.endpoint.clone())),
+            Some(Err(closed)) => (closed.channel.clone(), closed.endpoint.clone()),
+            None => ("".into(), None),
+        };
+        let mut judged = self.blank(first_channel, first_endpoint);
+        judged.caps = self.caps_at(message, &judged.channel, judged.zone).readings;
+
+        if waking && mutated(Mutation::NoCheckOnWaking) && candidate.endpoint.is_some() {
+            judged.channel = candidate.channel.clone();
+            judged.endpoint = candidate.endpoint.clone();
+            return self.approved(message, judged);
+        }
+        if let Some((reason, detail)) = self.blocked(message.journey(), send) {
+            return judged.refuse(reason, Some(detail));
+        }
+        // The checks from endpoint to jurisdiction filter the list of channels.
+        let open: Vec<&Open<'_>> = tried.iter().filter_map(|tried| tried.as_ref().ok()).collect();
+        let first_reason = match first {
+            Some(Err(closed)) => Some(closed.reason),
+            _ => None,
+        };
+        let Some(chosen) = open.first() else {
+            if let Some(Err(closed)) = first {
+                closed.explain(&mut judged.inputs);
+            }
+            return judged.refuse_keeping_inputs(first_reason.unwrap_or(Reason::EndpointMissing));
+        };
+        judged.channel = chosen.channel.clone();
+        judged.endpoint = Some(chosen.endpoint.clone());
+        chosen.explain(&mut judged.inputs);
+        judged.caps = self.caps_at(message, &judged.channel, judged.zone).readings;
+
+        let (held_out, remember) = self.holdout(&send.purpose);
+        judged.remember = remember;
+        if held_out {
+            return judged.refuse(Reason::Holdout, None);
+        }
+        if let Some(only_if) = &send.only_if
+            && !self.condition_holds(only_if, message.pinned, message.place)
+        {
+            return judged.refuse(Reason::OnlyIf, Some(only_if.text.clone()));
+        }
+        if candidate.expires.is_some_and(|expires| self.now >= expires) {
+            return judged.refuse(Reason::Expired, None);
+        }
+        if let Some(until) = self.arbitration(candidate) {
+            return judged.defer(Reason::Arbitration, until);
+        }
+        self.judge_caps(message, judged, &open, first_reason)
+    }
+
+    /// Kill switches and pause; channels' kill switches filter the list instead.
+    fn blocked(&self, journey: &Name, send: &Send) -> Option<(Reason, Name)> {
+        let controls = &self.shared.controls;
+        for target in &controls.kills {
+            let (hit, detail): (bool, Name) = match target {
+                KillTarget::All => (true, "all".into()),
+                KillTarget::Class(purpose) => (*purpose == send.purpose, purpose.clone()),
+                KillTarget::Journey(killed) => (killed == journey, killed.clone()),
+                KillTarget::Channel(_) => continue,
+            };
+            if hit {
+                return Some((Reason::Killed, detail));
+            }
+        }
+        controls.paused.contains(journey).then(|| (Reason::Paused, journey.clone()))
+    }
+
+    /// Until when a candidate waits for others, once; the first opens the window.
+    fn arbitration(&self, candidate: &Candidate) -> Option<Timestamp> {
+        let current = self.shared.current.as_ref()?;
+        let window = current.definitions.policy.arbitration_window;
+        if window.0 <= 0 || candidate.arbitrated {
+            return None;
+        }
+        let open = self.profile.arbitration_until.filter(|until| *until > self.now);
+        Some(open.unwrap_or_else(|| self.now.plus(window)))
+    }
+
+    /// Caps, channel by channel, then quiet hours and content on the one that is left.
+    fn judge_caps(
+        &self,
+        message: Message<'_>,
+        mut judged: Judged,
+        open: &[&Open<'_>],
+        mut first_reason: Option<Reason>,
+    ) -> Judged {
+        if self.profile.sends.full() {
+            judged.inputs.rule = Some("limit: sends".into());
+            return judged.refuse(Reason::Cap, None);
+        }
+        for (tried, channel) in open.iter().enumerate() {
+            judged.channel = channel.channel.clone();
+            judged.endpoint = Some(channel.endpoint.clone());
+            channel.explain(&mut judged.inputs);
+            let caps = self.caps_at(message, &judged.channel, judged.zone);
+            judged.caps = caps.readings;
+            let Some((cap, _)) = caps.full.first() else {
+                // A reroute's reason is why the first channel was refused.
+                judged.reason = first_reason;
+                return self.judge_quiet(message, judged);
+            };
+            judged.inputs.rule = Some(cap.id.clone());
+            // All full caps must allow; one that never will leaves no instant.
+            let free = caps.full.iter().map(|(_, reading)| reading.free_at);
+            let free = free.collect::<Option<Vec<_>>>().and_then(|free| free.into_iter().max());
+            judged.until = free;
+            match message.send.at_cap.unwrap_or(cap.at_cap) {
+                AtCap::Fallback if tried + 1 < open.len() => {
+                    first_reason = first_reason.or(Some(Reason::Cap));
+                }
+                AtCap::Defer => match free {
+                    Some(free) => return judged.defer(Reason::Cap, free),
+                    None => return judged.refuse(Reason::Cap, None),
+                },
+                // A digest is made by a step of its own; until a message can carry one, it drops.
+                AtCap::Fallback | AtCap::Drop | AtCap::Digest => {
+                    return judged.refuse(Reason::Cap, None);
+                }
+            }
+        }
+        unreachable!("the last open channel returns")
+    }
+
+    /// Quiet hours on the chosen channel.
+    fn judge_quiet(&self, message: Message<'_>, mut judged: Judged) -> Judged {
+        if judged.reason != Some(Reason::Cap) {
+            judged.inputs.rule = None;
+        }
+        judged.until = None;
+        let plan = self.quiet_plan(message.send, &judged.channel, judged.zone);
+        let Some(quiet) = plan.at(self.now) else {
+            judged.next_quiet = plan.next(self.now);
+            return self.approved(message, judged);
+        };
+        match quiet.until {
+            Some(until) if !quiet.drop => judged.defer(Reason::QuietHours, until),
+            until => {
+                judged.until = until;
+                judged.refuse(Reason::QuietHours, None)
+            }
+        }
+    }
+
+    /// The quiet windows of a message, in the person's zone; where it is not known and the policy is
+    /// strict, in every zone of the person's country.
+    fn quiet_plan(&self, send: &Send, channel: &str, zone: ZoneUsed) -> QuietPlan {
+        let mut plan = QuietPlan::default();
+        let Some(current) = &self.shared.current else { return plan };
+        let policy = &current.definitions.policy;
+        let mut zones = vec![zone.zone];
+        if mutated(Mutation::QuietHoursInUtc) {
+            zones = vec![chrono_tz::UTC];
+        } else if policy.strict_zones && zone.source == ZoneSource::Workspace {
+            let of_country = country_zones(&self.country());
+            zones.extend(of_country.iter().filter_map(|name| parse_zone(name)));
+        }
+        let exempt = policy.purpose(&send.purpose).is_some_and(|(_, p)| p.exempt_quiet_hours);
+        let concerns = |list: &[Name], name: &str| {
+            list.is_empty() || list.iter().any(|entry| **entry == *name)
+        };
+        let hours = policy.quiet_hours.iter().filter(|hours| {
+            !exempt
+                && concerns(&hours.channels, channel)
+                && concerns(&hours.purposes, &send.purpose)
+        });
+        for hours in hours {
+            zones.iter().for_each(|zone| plan.add(*zone, hours.from, hours.to, hours.drop));
+        }
+        let called = channel_kind(channel) == ChannelKind::Phone;
+        if called && policy.jurisdictions == Jurisdictions::Default {
+            for (from, to) in jurisdiction::quiet_windows(&self.country(), channel) {
+                zones.iter().for_each(|zone| plan.add(*zone, *from, *to, false));
+            }
+        }
+        plan
+    }
+
+    /// The last check: what the template needs is there.
+    fn approved(&self, message: Message<'_>, mut judged: Judged) -> Judged {
+        match self.content(message) {
+            Err(missing) => judged.refuse(Reason::Content, Some(missing)),
+            Ok((locale, variables)) => {
+                judged.outcome = match judged.reason {
+                    None => Outcome::Approve,
+                    Some(_) => Outcome::Reroute,
+                };
+                judged.locale = locale;
+                judged.variables = variables;
+                judged
+            }
+        }
+    }
+
+    /// How every cap stands that counts this message on this channel.
+    fn caps_at(&self, message: Message<'_>, channel: &str, zone: ZoneUsed) -> CapsAt<'_> {
+        let mut caps = CapsAt { readings: Vec::new(), full: Vec::new() };
+        let Some(current) = &self.shared.current else { return caps };
+        let (policy, send) = (&current.definitions.policy, message.send);
+        if policy.purpose(&send.purpose).is_some_and(|(_, purpose)| purpose.exempt_caps) {
+            return caps;
+        }
+        let labels = Labels {
+            channel,
+            purpose: &send.purpose,
+            topic: send.topic.as_deref(),
+            tags: &send.tags,
+            journey: message.journey(),
+            step: message.step(),
+        };
+        for cap in policy.caps.iter().filter(|cap| matches(&cap.scope, labels)) {
+            let reading = self.profile.sends.read(cap, self.now, zone.zone);
+            let (id, used, limit) = (cap.id.clone(), reading.used, cap.at_most);
+            caps.readings.push(CapReading { id, used, limit });
+            if reading.full {
+                caps.full.push((cap, reading));
+            }
+        }
+        caps
+    }
+}
+
+impl Judged {
+    fn refuse_keeping_inputs(mut self, reason: Reason) -> Self {
+        self.outcome = Outcome::Suppress;
+        self.reason = Some(reason);
+        self
+    }
+}

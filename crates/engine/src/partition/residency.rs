@@ -1,0 +1,163 @@
+//! Which people are in memory, and what a checkpoint writes.
+
+use super::{Parked, Partition, Slot, Wake};
+use crate::DecodeError;
+use crate::codec;
+use crate::profile::{Profile, Stored};
+use crate::step::{Controls, Registers};
+use serde::{Deserialize, Serialize};
+use sojourn_model::{ProfileId, Record, Timestamp, VersionId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What changed since the last checkpoint: to be written in one atomic batch with the log position.
+#[derive(Debug, Default, Clone)]
+pub struct Checkpoint {
+    /// Encoded profiles, in the order of their first change.
+    pub profiles: Vec<(ProfileId, Vec<u8>)>,
+    /// Wake of each of these profiles; `None`: remove it.
+    pub wakes: Vec<(ProfileId, Option<Wake>)>,
+    /// State of the partition itself.
+    pub meta: Vec<u8>,
+}
+
+/// The partition's own state.
+#[derive(Debug, Serialize, Deserialize)]
+struct Meta {
+    now: Timestamp,
+    current: Option<VersionId>,
+    published: BTreeSet<VersionId>,
+    controls: Controls,
+    registers: Registers,
+    parked: BTreeMap<ProfileId, Parked>,
+}
+
+impl Partition {
+    /// Appends to `ids` the profiles that must be loaded before `record` at `log_time` is applied:
+    /// the record's own, the other side of what it moves when that lives here, and everybody whose
+    /// timers are due. A command to all may need many. An id may come twice.
+    pub fn missing(&self, log_time: Timestamp, record: &Record<'_>, ids: &mut Vec<ProfileId>) {
+        let mut need = |id: ProfileId| {
+            if !self.profiles.contains_key(&id) {
+                ids.push(id);
+            }
+        };
+        if let Some(id) = record.profile() {
+            need(id);
+        }
+        let here = |id: &ProfileId| id.partition(self.shared.partitions) == self.shared.id;
+        match record {
+            Record::Merge { into: other, .. } | Record::Release { to: other, .. }
+                if here(other) =>
+            {
+                need(*other);
+            }
+            Record::Command(command) => self.reached_by(command).into_iter().for_each(&mut need),
+            // What is applied after a wait may hold such records.
+            Record::Absorb { into, .. } => {
+                let parked = self.parked.get(into);
+                let parked = parked.into_iter().flat_map(Parked::others);
+                parked.filter(|other| here(other)).for_each(&mut need);
+            }
+            _ => {}
+        }
+        self.wakes.due(log_time).for_each(need);
+    }
+
+    /// Takes a profile from the store into memory; `None`: the store has none.
+    pub fn load(&mut self, id: ProfileId, bytes: Option<&[u8]>) -> Result<(), DecodeError> {
+        if self.profiles.contains_key(&id) {
+            return Ok(());
+        }
+        let stored = match bytes {
+            Some(bytes) => codec::decode(bytes)?,
+            None => Stored::Live(Box::new(Profile::new(id))),
+        };
+        if let Stored::Live(profile) = &stored
+            && !self.parked.contains_key(&id)
+        {
+            self.wakes.set(id, profile.wake());
+        }
+        self.profiles.insert(id, Slot { stored, dirty: false, used: true });
+        self.resident.push(id);
+        Ok(())
+    }
+
+    /// How many profiles changed since the last checkpoint.
+    pub fn dirty(&self) -> usize {
+        self.dirty.len()
+    }
+
+    /// Everything that changed since the last call, and the partition's own state.
+    pub fn take_checkpoint(&mut self) -> Checkpoint {
+        let mut checkpoint = Checkpoint { meta: self.meta(), ..Checkpoint::default() };
+        for id in std::mem::take(&mut self.dirty) {
+            let slot = self.profiles.get_mut(&id).expect("dirty profiles stay in memory");
+            slot.dirty = false;
+            checkpoint.profiles.push((id, codec::encode(&slot.stored)));
+            let wake = match &slot.stored {
+                Stored::Live(profile) => profile.wake(),
+                Stored::Absorbed { .. } | Stored::Erased => Wake::default(),
+            };
+            checkpoint.wakes.push((id, Some(wake).filter(|wake| !wake.is_none())));
+        }
+        checkpoint
+    }
+
+    fn meta(&self) -> Vec<u8> {
+        codec::encode(&Meta {
+            now: self.now,
+            current: self.current,
+            published: self.published.clone(),
+            controls: self.shared.controls.clone(),
+            registers: self.registers.clone(),
+            parked: self.parked.clone(),
+        })
+    }
+
+    /// Takes back the partition's own state as a checkpoint wrote it. Before any wake or profile.
+    pub fn restore_meta(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        let meta: Meta = codec::decode(bytes)?;
+        self.now = meta.now;
+        self.current = meta.current;
+        self.published = meta.published;
+        self.shared.controls = meta.controls;
+        self.registers = meta.registers;
+        self.parked = meta.parked;
+        self.derive();
+        Ok(())
+    }
+
+    /// Takes back one profile's wake as a checkpoint wrote it.
+    pub fn restore_wake(&mut self, id: ProfileId, wake: Wake) {
+        if !self.parked.contains_key(&id) {
+            self.wakes.set(id, wake);
+        }
+    }
+
+    /// Profiles in memory.
+    pub fn resident(&self) -> usize {
+        self.resident.len()
+    }
+
+    /// Drops profiles that are clean and were not used lately, until at most `keep` are in memory
+    /// (or all that remain are dirty). Gives the number dropped.
+    pub fn evict(&mut self, keep: usize) -> usize {
+        let mut dropped = 0;
+        // Twice round: the first time clears the marks of use.
+        let mut looks = self.resident.len() * 2;
+        while self.resident.len() > keep && looks > 0 {
+            looks -= 1;
+            self.hand = if self.hand >= self.resident.len() { 0 } else { self.hand };
+            let id = self.resident[self.hand];
+            let slot = self.profiles.get_mut(&id).expect("resident");
+            if slot.dirty || std::mem::take(&mut slot.used) {
+                self.hand += 1;
+                continue;
+            }
+            self.profiles.remove(&id);
+            self.resident.swap_remove(self.hand);
+            dropped += 1;
+        }
+        dropped
+    }
+}

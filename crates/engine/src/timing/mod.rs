@@ -1,0 +1,12 @@
+//! Time: a person's zone, calendar arithmetic across DST, quiet windows as intervals of instants.
+
+mod calendar;
+mod quiet;
+mod zone;
+
+pub(crate) use calendar::{
+    day_of, day_start, month_start, next_local_time, next_month_start, parse_date, plus_days,
+    resolve, week_start, yearly_on,
+};
+pub(crate) use quiet::QuietPlan;
+pub(crate) use zone::{ZoneFacts, ZoneUsed, parse_zone, phone_region, zone_of};

@@ -1,0 +1,83 @@
+//! The step `wait`: elapsed, until a local time, until a date.
+
+use super::journey::Reading;
+use crate::cel::Expect;
+use crate::definitions::{StepKind, Wait};
+use crate::duration;
+use crate::finding::suggest;
+use crate::reader::{Table, duration as read_duration};
+use crate::yaml::Kind;
+
+pub(super) fn wait(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind> {
+    let node = table.required("wait")?;
+    let source = reading.source;
+    let restart = table.get("restart_on");
+    let restart_on = restart.map_or_else(Vec::new, |node| reading.event_names(node));
+    if !matches!(node.kind, Kind::Mapping(_)) {
+        let duration = read_duration(&source, node, "wait")?;
+        return Some(StepKind::Wait(Wait::Elapsed { duration, restart_on }));
+    }
+    if let Some(restart) = restart {
+        source.error(
+            "restart-on",
+            restart.place,
+            "only an elapsed wait (`wait: 1h`) can begin anew",
+            "remove `restart_on`",
+        );
+    }
+    let inner = Table::new(source, node, "`wait`")?;
+    let wait =
+        if inner.has("until_date") { until_date(reading, &inner) } else { until(reading, &inner) };
+    inner.finish();
+    wait.map(StepKind::Wait)
+}
+
+fn until(reading: &Reading<'_>, table: &Table<'_>) -> Option<Wait> {
+    const DAYS: [&str; 7] =
+        ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+    table.required("until");
+    let minute = table.time("until");
+    let mut weekdays = Vec::new();
+    for day in table.names("on") {
+        let lower = day.to_lowercase();
+        let found = DAYS.iter().position(|name| *name == lower || name[..3] == *lower);
+        match found.and_then(|day| u8::try_from(day).ok()) {
+            Some(day) => weekdays.push(day),
+            None => reading.source.error(
+                "unknown-value",
+                table.key_place("on"),
+                format!("`{day}` is no day of the week"),
+                suggest(&lower, DAYS, "write a day in English"),
+            ),
+        }
+    }
+    weekdays.sort_unstable();
+    weekdays.dedup();
+    Some(Wait::Until { minute: minute?, weekdays })
+}
+
+fn until_date(reading: &Reading<'_>, table: &Table<'_>) -> Option<Wait> {
+    const DAY: i64 = 86_400_000;
+    let date = reading.in_step(table.required("until_date")?, "until_date", Expect::Date);
+    let minute = if table.has("at") { table.time("at")? } else { 0 };
+    let offset_days = match table.get("offset") {
+        None => 0,
+        Some(node) => {
+            let offset = node.text().and_then(duration::parse_signed);
+            match offset.filter(|offset| offset.0 % DAY == 0) {
+                Some(offset) => i32::try_from(offset.0 / DAY).ok()?,
+                None => {
+                    table.source.error(
+                        "bad-duration",
+                        node.place,
+                        format!("`offset` is {}, not a number of days", node.describe()),
+                        "write whole days, such as -7d or 2w",
+                    );
+                    0
+                }
+            }
+        }
+    };
+    let yearly = table.choice("every", &[("year", true)]).unwrap_or(false);
+    Some(Wait::UntilDate { date: date?, minute, offset_days, yearly })
+}

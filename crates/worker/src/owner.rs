@@ -1,0 +1,593 @@
+//! The loop of architecture.md as a machine of turns.
+
+use crate::limits;
+use crate::marks::Marks;
+use crate::metric_names as names;
+use crate::output::{FlushError, Output};
+use bytes::Bytes;
+use metrics::{counter, gauge};
+use sojourn_engine::{DecodeError, Effects, Limits, Partition, Wake};
+use sojourn_model::{Command, DurationMs, LogPosition, ProfileId, Record, Timestamp, VersionId};
+use sojourn_ports::{
+    Checkpoint, Clock, Entry, Gate, GateMark, Log, LogError, ReadLimit, Space, StateError,
+    StateStore, Topic, Write,
+};
+use sojourn_proto::{ProfileRecord, decode_profile_record, encode_profile_record};
+use sojourn_rules::Definitions;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+/// Gives compiled definitions by version.
+pub trait DefinitionsSource: Send + Sync {
+    /// The definitions of a version that was published. Deterministic: content decides (DET-1).
+    fn get(&self, version: VersionId) -> Result<Arc<Definitions>, String>;
+}
+
+/// Settings of an owner.
+#[derive(Debug, Clone)]
+pub struct OwnerOptions {
+    /// Which partition of `profiles`.
+    pub partition: u16,
+    /// Settings of the engine.
+    pub limits: Limits,
+    /// Checkpoint at the latest when so many profiles are dirty.
+    pub checkpoint_profiles: usize,
+    /// Checkpoint at the latest after so many records.
+    pub checkpoint_records: u64,
+    /// Checkpoint at the latest after so long.
+    pub checkpoint_every: DurationMs,
+    /// Profiles kept in memory after a checkpoint.
+    pub resident_profiles: usize,
+}
+
+impl OwnerOptions {
+    /// The usual settings for `partition`.
+    pub fn new(partition: u16) -> Self {
+        Self {
+            partition,
+            limits: Limits::default(),
+            checkpoint_profiles: 50_000,
+            checkpoint_records: 200_000,
+            checkpoint_every: DurationMs(500),
+            resident_profiles: 1_000_000,
+        }
+    }
+}
+
+/// What can go wrong. The owner has dropped its memory then; the next turn claims anew.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnerError {
+    /// The log.
+    #[error("partition {partition}: {source}")]
+    Log {
+        /// Partition.
+        partition: u16,
+        /// What.
+        source: LogError,
+    },
+    /// The store. After [`StateError::Fenced`] another owner has the partition.
+    #[error("partition {partition}: {source}")]
+    State {
+        /// Partition.
+        partition: u16,
+        /// What.
+        source: StateError,
+    },
+    /// The gate does not take marks: nothing may be published that it must know.
+    #[error("partition {partition}: the gate does not answer: {reason}")]
+    Gate {
+        /// Partition.
+        partition: u16,
+        /// What it said.
+        reason: String,
+    },
+    /// A version that a record or the state names is not to be had.
+    #[error("partition {partition}: definitions {version}: {reason}; publish them again")]
+    Definitions {
+        /// Partition.
+        partition: u16,
+        /// Version.
+        version: VersionId,
+        /// Why.
+        reason: String,
+    },
+    /// Stored state does not decode.
+    #[error("partition {partition}: {source}; load a snapshot with `sojourn restore`")]
+    Damaged {
+        /// Partition.
+        partition: u16,
+        /// What.
+        source: DecodeError,
+    },
+    /// The store is empty while the log no longer begins at its beginning.
+    #[error(
+        "partition {partition}: the store is empty but the log begins at offset {first}; load a \
+         snapshot with `sojourn restore`"
+    )]
+    Empty {
+        /// Partition.
+        partition: u16,
+        /// Oldest offset.
+        first: u64,
+    },
+    /// The store's position is outside the log.
+    #[error(
+        "partition {partition}: the store stands at offset {position}, the log holds \
+         {first}..{next}; load a snapshot that fits the log with `sojourn restore`"
+    )]
+    Position {
+        /// Partition.
+        partition: u16,
+        /// Where the store stands.
+        position: u64,
+        /// Oldest offset.
+        first: u64,
+        /// Next offset.
+        next: u64,
+    },
+}
+
+impl OwnerError {
+    /// Whether nobody knows what was written: claim anew and read what is there.
+    fn is_unknown(&self) -> bool {
+        matches!(
+            self,
+            Self::Log { source: LogError::Unknown { .. }, .. }
+                | Self::State { source: StateError::Unknown(_), .. }
+        )
+    }
+}
+
+/// What a turn did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// So many records were read.
+    Worked(usize),
+    /// A timer was due: a tick was appended.
+    Ticked,
+    /// Nothing to read and nothing due.
+    Idle,
+    /// An outcome was unknown: memory dropped, the next turn claims anew.
+    Recovering,
+}
+
+/// Asks an owner, from any thread, to checkpoint everything it has applied, so that readers of the
+/// store see it (`person show`).
+#[derive(Clone)]
+pub struct Settle(SyncSender<Box<dyn FnOnce() + Send>>);
+
+impl Settle {
+    /// `done` is called from the owner's turn once what it has applied is in the store; false when
+    /// too many wait already or the owner is gone. `done` must not block.
+    pub fn ask(&self, done: impl FnOnce() + Send + 'static) -> bool {
+        match self.0.try_send(Box::new(done)) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        }
+    }
+}
+
+/// Name of a partition's owner in the state store.
+pub fn owner_name(partition: u16) -> String {
+    format!("engine/{partition}")
+}
+
+/// Key of the engine's own state in [`Space::Meta`].
+const META_ENGINE: &[u8] = b"engine";
+/// Key of [`Marks`] in [`Space::Meta`].
+const META_MARKS: &[u8] = b"marks";
+
+struct Owned {
+    epoch: u64,
+    partition: Partition,
+    marks: Marks,
+    /// Offset of the next record to apply.
+    next: u64,
+    /// Position of the last checkpoint.
+    committed: u64,
+    committed_at: Timestamp,
+}
+
+/// The owner of one partition. Drive it by [`Self::turn`] on one thread.
+pub struct PartitionOwner {
+    log: Arc<dyn Log>,
+    store: Arc<dyn StateStore>,
+    gate: Arc<dyn Gate>,
+    clock: Arc<dyn Clock>,
+    definitions: Arc<dyn DefinitionsSource>,
+    options: OwnerOptions,
+    name: String,
+    owned: Option<Owned>,
+    entries: Vec<Entry>,
+    effects: Effects,
+    output: Output,
+    settle: (Settle, Receiver<Box<dyn FnOnce() + Send>>),
+}
+
+impl PartitionOwner {
+    /// An owner that has claimed nothing yet.
+    pub fn new(
+        log: Arc<dyn Log>,
+        store: Arc<dyn StateStore>,
+        gate: Arc<dyn Gate>,
+        clock: Arc<dyn Clock>,
+        definitions: Arc<dyn DefinitionsSource>,
+        options: OwnerOptions,
+    ) -> Self {
+        assert!(options.partition < log.partitions(Topic::Profiles), "a partition of the log");
+        let (sender, receiver) = sync_channel(limits::SETTLE_WAITING_MAX);
+        Self {
+            log,
+            store,
+            gate,
+            clock,
+            definitions,
+            name: owner_name(options.partition),
+            options,
+            owned: None,
+            entries: Vec::new(),
+            effects: Effects::new(),
+            output: Output::default(),
+            settle: (Settle(sender), receiver),
+        }
+    }
+
+    /// For those who read the store.
+    pub fn settle(&self) -> Settle {
+        self.settle.0.clone()
+    }
+
+    /// Offset of the next record to apply; `None` before the first turn.
+    pub fn position(&self) -> Option<u64> {
+        self.owned.as_ref().map(|owned| owned.next)
+    }
+
+    /// Position of the last checkpoint: what lies below it may be trimmed.
+    pub fn committed(&self) -> Option<u64> {
+        self.owned.as_ref().map(|owned| owned.committed)
+    }
+
+    /// Earliest armed timer: when to look again at the latest while nothing comes.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.owned.as_ref().and_then(|owned| owned.partition.next_wake())
+    }
+
+    /// Profiles in memory.
+    pub fn resident(&self) -> usize {
+        self.owned.as_ref().map_or(0, |owned| owned.partition.resident())
+    }
+
+    /// Reads, applies and publishes one batch, appends a tick when a timer is due, checkpoints when
+    /// it is time.
+    ///
+    /// After an error the owner has dropped its memory; the next turn claims the partition anew,
+    /// which takes it from whoever has it. After [`StateError::Fenced`] the caller should stop.
+    pub fn turn(&mut self) -> Result<Progress, OwnerError> {
+        match self.try_turn() {
+            Ok(progress) => Ok(progress),
+            Err(error) => {
+                self.forget();
+                if error.is_unknown() {
+                    tracing::warn!(%error, "claiming the partition anew");
+                    return Ok(Progress::Recovering);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Checkpoints what is applied; for a clean stop.
+    pub fn finish(&mut self) -> Result<(), OwnerError> {
+        let result = self.checkpoint();
+        if result.is_err() {
+            self.forget();
+        }
+        result
+    }
+
+    fn forget(&mut self) {
+        self.owned = None;
+        self.output.clear();
+        self.effects.clear();
+    }
+
+    fn log_error(&self) -> impl Fn(LogError) -> OwnerError + use<> {
+        let partition = self.options.partition;
+        move |source| OwnerError::Log { partition, source }
+    }
+
+    fn state_error(&self) -> impl Fn(StateError) -> OwnerError + use<> {
+        let partition = self.options.partition;
+        move |source| OwnerError::State { partition, source }
+    }
+
+    fn damaged(&self) -> impl Fn(DecodeError) -> OwnerError + use<> {
+        let partition = self.options.partition;
+        move |source| OwnerError::Damaged { partition, source }
+    }
+
+    fn try_turn(&mut self) -> Result<Progress, OwnerError> {
+        if self.owned.is_none() {
+            self.claim()?;
+        }
+        let next = self.owned.as_ref().expect("claimed").next;
+        let limit = ReadLimit {
+            records: limits::READ_RECORDS_MAX,
+            bytes: limits::READ_BYTES_MAX,
+            durable_only: false,
+        };
+        self.entries.clear();
+        self.log
+            .read(Topic::Profiles, self.options.partition, next, limit, &mut self.entries)
+            .map_err(self.log_error())?;
+        // A log may give records again after a rebalance.
+        self.entries.retain(|entry| entry.offset >= next);
+        let count = self.entries.len();
+        let progress = if count > 0 {
+            self.apply_batch()?;
+            Progress::Worked(count)
+        } else if self.tick_due() {
+            self.tick()?;
+            Progress::Ticked
+        } else {
+            Progress::Idle
+        };
+        let asked: Vec<_> = self.settle.1.try_iter().collect();
+        if !asked.is_empty() || self.checkpoint_due() {
+            self.checkpoint()?;
+        }
+        for done in asked {
+            done();
+        }
+        Ok(progress)
+    }
+
+    /// Takes the partition over and reads its small state; profiles come when they are needed.
+    fn claim(&mut self) -> Result<(), OwnerError> {
+        let (id, state_error) = (self.options.partition, self.state_error());
+        let claim = self.store.claim(&self.name).map_err(&state_error)?;
+        let bounds = self.log.bounds(Topic::Profiles, id).map_err(self.log_error())?;
+        let (first, end) = (bounds.first, bounds.next);
+        let next = match claim.position {
+            None if first > 0 => return Err(OwnerError::Empty { partition: id, first }),
+            None => 0,
+            Some(position) if position < first || position > end => {
+                return Err(OwnerError::Position { partition: id, position, first, next: end });
+            }
+            Some(position) => position,
+        };
+        let partitions = self.log.partitions(Topic::Profiles);
+        let mut partition = Partition::new(id, partitions, self.options.limits);
+        let mut marks = Marks::default();
+        let keys = [Bytes::from_static(META_ENGINE), Bytes::from_static(META_MARKS)];
+        let mut stored =
+            self.store.get(&self.name, Space::Meta, &keys).map_err(&state_error)?.into_iter();
+        if let Some(bytes) = stored.next().flatten() {
+            partition.restore_meta(&bytes).map_err(self.damaged())?;
+        }
+        if let Some(bytes) = stored.next().flatten() {
+            marks = postcard::from_bytes(&bytes)
+                .map_err(|error| self.damaged()(DecodeError(error.to_string())))?;
+        }
+        for version in partition.versions() {
+            partition.install(self.version(version)?);
+        }
+        self.restore_wakes(&mut partition)?;
+        // The gate begins empty: kill switches that were checkpointed are not read again.
+        for target in marks.kills() {
+            self.output.mark(GateMark::Killed { target: target.clone(), on: true });
+        }
+        let committed_at = self.clock.now();
+        let epoch = claim.epoch;
+        self.owned = Some(Owned { epoch, partition, marks, next, committed: next, committed_at });
+        self.flush()
+    }
+
+    fn restore_wakes(&self, partition: &mut Partition) -> Result<(), OwnerError> {
+        let mut broken = None;
+        let mut visit = |key: &[u8], value: &[u8]| {
+            let id = key.try_into().map(|key| ProfileId(u64::from_be_bytes(key)));
+            match (id, postcard::from_bytes::<Wake>(value)) {
+                (Ok(id), Ok(wake)) => partition.restore_wake(id, wake),
+                _ => broken = Some("a stored wake does not decode"),
+            }
+            broken.is_none()
+        };
+        self.store
+            .scan(&self.name, Space::Wake, &[], None, &mut visit)
+            .map_err(self.state_error())?;
+        match broken {
+            Some(what) => Err(self.damaged()(DecodeError(what.to_owned()))),
+            None => Ok(()),
+        }
+    }
+
+    fn version(&self, version: VersionId) -> Result<Arc<Definitions>, OwnerError> {
+        let partition = self.options.partition;
+        self.definitions.get(version).map_err(|reason| OwnerError::Definitions {
+            partition,
+            version,
+            reason,
+        })
+    }
+
+    fn flush(&mut self) -> Result<(), OwnerError> {
+        let partition = self.options.partition;
+        self.output.flush(&*self.log, &*self.gate).map_err(|error| match error {
+            FlushError::Log(source) => OwnerError::Log { partition, source },
+            FlushError::Gate(reason) => OwnerError::Gate { partition, reason },
+        })
+    }
+
+    fn apply_batch(&mut self) -> Result<(), OwnerError> {
+        let entries = std::mem::take(&mut self.entries);
+        let records: Vec<_> =
+            entries.iter().map(|entry| decode_profile_record(&entry.value)).collect();
+        let mut ids = Vec::new();
+        let owned = self.owned.as_ref().expect("claimed");
+        for record in records.iter().flatten() {
+            owned.partition.missing(Timestamp::MIN, &record.record, &mut ids);
+        }
+        // Whose timers come due in this batch is asked once, for its last instant.
+        if let Some(last) = entries.last() {
+            owned.partition.missing(last.log_time, &Record::Tick, &mut ids);
+        }
+        self.load(&mut ids)?;
+        for (entry, record) in entries.iter().zip(&records) {
+            match record {
+                Ok(record) => self.apply(entry, record)?,
+                Err(error) => {
+                    tracing::error!(%error, offset = entry.offset, "a record does not decode");
+                    self.output.letter(entry.log_time, "malformed", &error.to_string());
+                    self.owned.as_mut().expect("claimed").next = entry.offset + 1;
+                }
+            }
+            if self.output.is_full() {
+                self.flush()?;
+            }
+        }
+        counter!(names::RECORDS).increment(entries.len() as u64);
+        drop(records);
+        self.entries = entries;
+        self.flush()
+    }
+
+    /// Loads profiles from the store into memory, in batched reads.
+    fn load(&mut self, ids: &mut Vec<ProfileId>) -> Result<(), OwnerError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        let (state_error, damaged) = (self.state_error(), self.damaged());
+        let owned = self.owned.as_mut().expect("claimed");
+        for ids in ids.chunks(limits::LOAD_PROFILES_MAX) {
+            let keys: Vec<Bytes> = ids.iter().map(|&id| profile_key(id)).collect();
+            let values = self.store.get(&self.name, Space::Profile, &keys).map_err(&state_error)?;
+            for (&id, value) in ids.iter().zip(values) {
+                owned.partition.load(id, value.as_deref()).map_err(&damaged)?;
+            }
+        }
+        counter!(names::LOADED).increment(ids.len() as u64);
+        ids.clear();
+        Ok(())
+    }
+
+    fn apply(&mut self, entry: &Entry, record: &ProfileRecord<'_>) -> Result<(), OwnerError> {
+        let owned = self.owned.as_mut().expect("claimed");
+        assert_eq!(entry.offset, owned.next, "offsets have no holes");
+        if !owned.marks.admit(record.from_owner, record.origin) {
+            counter!(names::SKIPPED).increment(1);
+            owned.next += 1;
+            return Ok(());
+        }
+        match &record.record {
+            Record::Touchpoint { .. } => {}
+            Record::Publish { version } => {
+                let definitions = self.version(*version)?;
+                self.owned.as_mut().expect("claimed").partition.install(definitions);
+            }
+            Record::Command(command) => {
+                if let Some((target, on)) = owned.marks.follow(command) {
+                    self.output.mark(GateMark::Killed { target, on });
+                }
+            }
+            Record::PersonCommand { profile, command: Command::Erase } => {
+                self.output.mark(GateMark::Erased(*profile));
+            }
+            _ => {}
+        }
+        if !matches!(record.record, Record::Touchpoint { .. }) {
+            // Whom a command concerns may have changed since the batch was looked through.
+            let mut ids = Vec::new();
+            let owned = self.owned.as_ref().expect("claimed");
+            owned.partition.missing(entry.log_time, &record.record, &mut ids);
+            self.load(&mut ids)?;
+        }
+        let position = LogPosition { partition: self.options.partition, offset: entry.offset };
+        let partitions = self.log.partitions(Topic::Profiles);
+        let owned = self.owned.as_mut().expect("claimed");
+        self.effects.clear();
+        owned.partition.apply(position, entry.log_time, &record.record, &mut self.effects);
+        owned.next += 1;
+        if !self.effects.is_empty() {
+            self.output.take(position, entry.log_time, partitions, self.effects.as_slice());
+        }
+        Ok(())
+    }
+
+    /// Whether the log would stamp a record later than the earliest timer (TIM-1: never early).
+    fn tick_due(&self) -> bool {
+        self.next_wake().is_some_and(|wake| wake < self.clock.now())
+    }
+
+    fn tick(&mut self) -> Result<(), OwnerError> {
+        let mut bytes = Vec::new();
+        encode_profile_record(None, false, &Record::Tick, &mut bytes);
+        self.output.own(self.options.partition, bytes.into());
+        counter!(names::TICKS).increment(1);
+        self.flush()
+    }
+
+    fn checkpoint_due(&self) -> bool {
+        let Some(owned) = &self.owned else { return false };
+        let records = owned.next - owned.committed;
+        records > 0
+            && (records >= self.options.checkpoint_records
+                || owned.partition.dirty() >= self.options.checkpoint_profiles
+                || self.clock.now().since(owned.committed_at) >= self.options.checkpoint_every)
+    }
+
+    /// Writes what changed with the position, atomically (LOG-2), then lets idle profiles go.
+    fn checkpoint(&mut self) -> Result<(), OwnerError> {
+        let (log_error, state_error) = (self.log_error(), self.state_error());
+        let now = self.clock.now();
+        let Some(owned) = &mut self.owned else { return Ok(()) };
+        if owned.next == owned.committed {
+            return Ok(());
+        }
+        // What was published must be durable before the state says so.
+        self.log.sync().map_err(log_error)?;
+        let changed = owned.partition.take_checkpoint();
+        let mut writes = Vec::with_capacity(changed.profiles.len() + changed.wakes.len() + 2);
+        counter!(names::CHECKPOINT_PROFILES).increment(changed.profiles.len() as u64);
+        for (id, bytes) in changed.profiles {
+            let value = Some(bytes.into());
+            writes.push(Write { space: Space::Profile, key: profile_key(id), value });
+        }
+        for (id, wake) in changed.wakes {
+            let value = wake.map(|wake| encode(&wake));
+            writes.push(Write { space: Space::Wake, key: profile_key(id), value });
+        }
+        let meta = |key, value| Write {
+            space: Space::Meta,
+            key: Bytes::from_static(key),
+            value: Some(value),
+        };
+        writes.push(meta(META_ENGINE, changed.meta.into()));
+        writes.push(meta(META_MARKS, encode(&owned.marks)));
+        let checkpoint = Checkpoint { position: owned.next, writes };
+        self.store.checkpoint(&self.name, owned.epoch, checkpoint).map_err(state_error)?;
+        owned.committed = owned.next;
+        owned.committed_at = now;
+        counter!(names::CHECKPOINTS).increment(1);
+        let evicted = owned.partition.evict(self.options.resident_profiles);
+        counter!(names::EVICTED).increment(evicted as u64);
+        let label = self.options.partition.to_string();
+        gauge!(names::RESIDENT, "partition" => label.clone())
+            .set(owned.partition.resident() as f64);
+        if let Ok(bounds) = self.log.bounds(Topic::Profiles, self.options.partition) {
+            let lag = bounds.next.saturating_sub(owned.next);
+            gauge!(names::LAG, "partition" => label).set(lag as f64);
+        }
+        Ok(())
+    }
+}
+
+fn profile_key(id: ProfileId) -> Bytes {
+    Bytes::copy_from_slice(&id.0.to_be_bytes())
+}
+
+fn encode<T: serde::Serialize>(value: &T) -> Bytes {
+    postcard::to_stdvec(value).expect("state encodes").into()
+}
