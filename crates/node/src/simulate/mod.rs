@@ -255,6 +255,12 @@ impl Simulation {
         watch: &mut dyn Watch,
     ) -> Result<()> {
         let position = self.next_position();
+        // Everybody stays in memory: who is missing has not been met before.
+        let mut missing = Vec::new();
+        self.partition.missing(at, record, &mut missing);
+        for id in missing {
+            self.partition.load(id, None)?;
+        }
         self.partition.apply(position, at, record, &mut self.effects);
         for effect in self.effects.drain() {
             match effect {
