@@ -103,7 +103,8 @@ impl AdminService for Admin {
     }
 
     async fn doctor(&self, _: Request<DoctorRequest>) -> Answer<DoctorResponse> {
-        let json = self.blocking(|inner| Ok(serde_json::to_vec(&crate::doctor::report(inner)?)?)).await?;
+        let json =
+            self.blocking(|inner| Ok(serde_json::to_vec(&crate::doctor::report(inner)?)?)).await?;
         Ok(Response::new(DoctorResponse { json }))
     }
 }
@@ -134,14 +135,23 @@ fn order(inner: &Inner, json: &[u8], actor: &str) -> anyhow::Result<String> {
             Ok(said)
         }
         Order::Person(person, command) => {
-            let version = inner.definitions.current()?.ok_or_else(|| anyhow::anyhow!("nothing is published"))?;
+            let version = inner
+                .definitions
+                .current()?
+                .ok_or_else(|| anyhow::anyhow!("nothing is published"))?;
             let converter = Converter::new(&inner.definitions.get(version)?);
             let (identifier, profile) = named(&converter, &person)?;
             inner.queries.person(&person)?;
             let mut bytes = Vec::new();
-            encode_identified_command(&IdentifiedCommand { identifier, profile, command }, &mut bytes);
+            encode_identified_command(
+                &IdentifiedCommand { identifier, profile, command },
+                &mut bytes,
+            );
             let values = vec![Bytes::from(bytes)];
-            inner.shared.log.append(vec![Append { topic: Topic::Touchpoints, partition: 0, values }], None)?;
+            inner
+                .shared
+                .log
+                .append(vec![Append { topic: Topic::Touchpoints, partition: 0, values }], None)?;
             inner.shared.log.sync()?;
             Ok(format!("{} is ordered for {person}", line.command))
         }
@@ -157,7 +167,9 @@ fn describe(command: &Command) -> String {
         KillTarget::Journey(name) => format!("messages of {name}"),
     };
     match command {
-        Command::Pause { journey } => format!("{journey} is paused: people hold at their next step"),
+        Command::Pause { journey } => {
+            format!("{journey} is paused: people hold at their next step")
+        }
         Command::Resume { journey } => format!("{journey} goes on"),
         Command::Stop { journey } => format!("{journey} is stopped: its runs end"),
         Command::Kill { target: what } => format!("{} are stopped", target(what)),
@@ -184,7 +196,9 @@ fn publish(inner: &Inner, request: PublishRequest) -> anyhow::Result<PublishResp
     if !request.plan && needed > 1 {
         let (author, approver) = (request.author.trim(), request.approver.trim());
         if approver.is_empty() || author == approver {
-            anyhow::bail!("the policy wants {needed} people to publish: name somebody else than the author with --approver");
+            anyhow::bail!(
+                "the policy wants {needed} people to publish: name somebody else than the author with --approver"
+            );
         }
     }
     let published = if errors || request.plan {

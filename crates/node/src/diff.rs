@@ -23,7 +23,8 @@ pub(crate) fn files(old: &Files, new: &Files) -> Value {
             let (before, after) = (old.0.get(path), new.0.get(path));
             let change = change(before, after)?;
             let (before, after) = (before.map_or("", |t| t), after.map_or("", |t| t));
-            let diff = TextDiff::from_lines(before, after).unified_diff().context_radius(2).to_string();
+            let diff =
+                TextDiff::from_lines(before, after).unified_diff().context_radius(2).to_string();
             Some(json!({"path": path, "change": change, "diff": diff}))
         })
         .collect()

@@ -10,17 +10,18 @@ pub(crate) fn report(inner: &Inner) -> anyhow::Result<Value> {
     let log = &inner.shared.log;
     let positions = &inner.shared.positions;
     let mut partitions = Vec::new();
-    let mut row = |role: &str, topic: Topic, partition: u16, at: Option<u64>| -> anyhow::Result<()> {
-        let end = log.bounds(topic, partition)?.next;
-        partitions.push(json!({
-            "role": role,
-            "partition": partition,
-            "position": at,
-            "end": end,
-            "lag": at.map(|at| end.saturating_sub(at)),
-        }));
-        Ok(())
-    };
+    let mut row =
+        |role: &str, topic: Topic, partition: u16, at: Option<u64>| -> anyhow::Result<()> {
+            let end = log.bounds(topic, partition)?.next;
+            partitions.push(json!({
+                "role": role,
+                "partition": partition,
+                "position": at,
+                "end": end,
+                "lag": at.map(|at| end.saturating_sub(at)),
+            }));
+            Ok(())
+        };
     row("identity", Topic::Touchpoints, 0, Positions::get(&positions.identity))?;
     for (partition, at) in positions.owners.iter().enumerate() {
         row("engine", Topic::Profiles, u16::try_from(partition)?, Positions::get(at))?;
@@ -36,7 +37,9 @@ pub(crate) fn report(inner: &Inner) -> anyhow::Result<Value> {
         .map(|reason| json!({"name": "ready", "ok": false, "detail": reason, "remedy": "see the log lines of the role"}))
         .collect();
     if checks.is_empty() {
-        checks.push(json!({"name": "ready", "ok": true, "detail": "every role serves", "remedy": ""}));
+        checks.push(
+            json!({"name": "ready", "ok": true, "detail": "every role serves", "remedy": ""}),
+        );
     }
     let version = inner.definitions.current()?;
     checks.push(json!({

@@ -110,7 +110,8 @@ impl Node {
     pub fn start(options: NodeOptions) -> Result<Self> {
         let files = read_workspace(&options.dir)?;
         let draft = crate::definitions::compiled(&files)?;
-        let embedded = Embedded::open(&options.dir, &draft.workspace.storage, options.clock.clone())?;
+        let embedded =
+            Embedded::open(&options.dir, &draft.workspace.storage, options.clock.clone())?;
         let (log, store, graph) = embedded.ports();
         let definitions = Arc::new(DefinitionStore::open(store.clone())?);
         let current = take_up(&definitions, &*log, &files)?;
@@ -226,7 +227,8 @@ impl Node {
         }
         let mut shard_options = ShardOptions::new(0, IdentityRules::of(current));
         shard_options.commit_every = scaled(options.speed);
-        let shard = IdentityShard::new(shared.log.clone(), graph, shared.clock.clone(), shard_options)?;
+        let shard =
+            IdentityShard::new(shared.log.clone(), graph, shared.clock.clone(), shard_options)?;
         let (s, mail) = (shared.clone(), self.inner.mail.clone());
         self.spawn("identity", move || roles::identity(&s, shard, &mail))?;
 
@@ -381,12 +383,16 @@ impl Inner {
         }
         let wanted: Vec<_> = [Topic::Profiles, Topic::Decisions, Topic::Dispatch]
             .into_iter()
-            .flat_map(|topic| ends(topic).into_iter().enumerate().map(move |(p, end)| (topic, p, end)))
+            .flat_map(|topic| {
+                ends(topic).into_iter().enumerate().map(move |(p, end)| (topic, p, end))
+            })
             .collect();
         until(|| {
             let index = positions.index.lock();
             wanted.iter().all(|(topic, partition, end)| {
-                index.iter().any(|(t, p, at)| t == topic && usize::from(*p) == *partition && at >= end)
+                index
+                    .iter()
+                    .any(|(t, p, at)| t == topic && usize::from(*p) == *partition && at >= end)
             })
         })
         .await;
@@ -475,7 +481,11 @@ fn scaled(speed: f64) -> DurationMs {
     DurationMs(ms)
 }
 
-fn build_channels(runtime: &Runtime, workspace: &Workspace, options: &NodeOptions) -> Result<Channels> {
+fn build_channels(
+    runtime: &Runtime,
+    workspace: &Workspace,
+    options: &NodeOptions,
+) -> Result<Channels> {
     let _inside = runtime.enter();
     // TLS of SMTP and webhooks; a second installation is refused, and that is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();

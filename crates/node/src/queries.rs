@@ -89,8 +89,9 @@ impl Queries {
         answer_object.entry("identifiers").or_insert_with(|| json!([]));
         match view {
             "show" => {}
-            "consents" => answer_object
-                .retain(|key, _| matches!(key.as_str(), "profile" | "identifiers" | "consents" | "suppressions")),
+            "consents" => answer_object.retain(|key, _| {
+                matches!(key.as_str(), "profile" | "identifiers" | "consents" | "suppressions")
+            }),
             "timeline" | "decisions" => {
                 let rows = if view == "timeline" {
                     self.timeline(profile, limit)?
@@ -189,7 +190,8 @@ impl Queries {
         } else {
             bail!("`{id}` is no decision (d0-12-0) and no action (a0-1-0-0)");
         };
-        let entry = entry.with_context(|| format!("{id} is not known here (it may take a second to appear)"))?;
+        let entry = entry
+            .with_context(|| format!("{id} is not known here (it may take a second to appear)"))?;
         let DecisionRecord::Decision(decision) = decode_decision_record(&entry.value)?.1 else {
             bail!("{id} is no decision");
         };
@@ -233,4 +235,3 @@ fn count_runs(profile: &Profile, counts: &mut std::collections::BTreeMap<String,
 fn sort_key(row: &Value, field: &str) -> String {
     row[field].as_str().unwrap_or_default().to_owned()
 }
-

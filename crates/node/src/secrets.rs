@@ -24,7 +24,8 @@ pub(crate) fn signer(data: &Path) -> Result<Signer> {
         Ok(text) => text.trim().to_owned(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let key = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
-            write_private(&path, &key).with_context(|| format!("cannot write {}", path.display()))?;
+            write_private(&path, &key)
+                .with_context(|| format!("cannot write {}", path.display()))?;
             key
         }
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),

@@ -1,7 +1,9 @@
 //! The embedded backend of a workspace: one folder with journal, state and identity graph.
 
 use anyhow::{Context, Result, bail};
-use sojourn_embedded::{JOURNAL_DIR, STATE_DIR, DirLock, FjallStore, Journal, JournalOptions, StoreOptions};
+use sojourn_embedded::{
+    DirLock, FjallStore, JOURNAL_DIR, Journal, JournalOptions, STATE_DIR, StoreOptions,
+};
 use sojourn_ports::{Clock, IdentityGraph, Layout, Log, StateStore};
 use sojourn_rules::Storage;
 use std::path::{Path, PathBuf};
@@ -34,7 +36,8 @@ impl Embedded {
             bail!("storage.kind is `{}`; this build runs on `embedded` only", storage.kind);
         }
         let data = data_dir(dir, storage);
-        std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
+        std::fs::create_dir_all(&data)
+            .with_context(|| format!("cannot make {}", data.display()))?;
         let lock = DirLock::take(&data, "sojourn")?;
         let mut options = JournalOptions::new(Layout::new(1, PARTITIONS));
         options.retention = storage.retention;

@@ -21,7 +21,11 @@ const IDLE: Duration = Duration::from_millis(50);
 const TOPICS: [Topic; 3] = [Topic::Profiles, Topic::Decisions, Topic::Dispatch];
 
 /// Sends rows until the other side goes away or the node stops.
-pub(crate) fn run(inner: &Inner, request: &TailRequest, sender: &Sender<Result<TailResponse, Status>>) {
+pub(crate) fn run(
+    inner: &Inner,
+    request: &TailRequest,
+    sender: &Sender<Result<TailResponse, Status>>,
+) {
     if let Err(error) = follow(inner, request, sender) {
         let _ = sender.blocking_send(Err(Status::failed_precondition(format!("{error:#}"))));
     }
@@ -49,7 +53,8 @@ fn follow(
         let mut rows: Vec<(Timestamp, u8, &'static str, Value)> = Vec::new();
         for (topic, partition, next) in &mut cursors {
             let mut entries = Vec::new();
-            let limit = ReadLimit { records: READ_RECORDS_MAX, bytes: READ_BYTES_MAX, durable_only: true };
+            let limit =
+                ReadLimit { records: READ_RECORDS_MAX, bytes: READ_BYTES_MAX, durable_only: true };
             match log.read(*topic, *partition, *next, limit, &mut entries) {
                 Err(LogError::OutOfRange { first, .. }) => *next = first,
                 other => other?,
@@ -77,7 +82,11 @@ fn follow(
     Ok(())
 }
 
-fn row(inner: &Inner, topic: Topic, entry: &Entry) -> anyhow::Result<Option<(&'static str, Value)>> {
+fn row(
+    inner: &Inner,
+    topic: Topic,
+    entry: &Entry,
+) -> anyhow::Result<Option<(&'static str, Value)>> {
     Ok(match topic {
         Topic::Profiles => {
             let decoded = decode_profile_record(&entry.value)?;

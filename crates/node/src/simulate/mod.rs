@@ -282,8 +282,8 @@ impl Simulation {
 
 /// A person as a command names them: `email:a@b.c`, or a profile id.
 pub(crate) fn named(
-converter: &Converter,
-person: &str,
+    converter: &Converter,
+    person: &str,
 ) -> Result<(Option<Identifier>, Option<ProfileId>)> {
     if let Ok(profile) = person.parse() {
         return Ok((None, Some(profile)));
@@ -301,9 +301,9 @@ person: &str,
     });
     match identifier {
         Some(identifier) => Ok((Some(identifier), None)),
-        None => bail!(
-            "`{person}` is no identifier: write email:a@b.c, customer_id:42 or a profile id"
-        ),
+        None => {
+            bail!("`{person}` is no identifier: write email:a@b.c, customer_id:42 or a profile id")
+        }
     }
 }
 
