@@ -3,6 +3,7 @@
 use crate::event::{EventFields, Fields};
 use hashbrown::HashMap;
 use sojourn_model::{DurationMs, Name};
+use sojourn_rules::normalize::Normalizer;
 use sojourn_rules::{
     Condition, Definitions, EventRule, Expr, Journey, Path, Root, StepKind, Tracked, Trigger, Wait,
     WaitWhat,
@@ -35,6 +36,8 @@ pub(crate) struct Installed {
     journeys: Map<u16>,
     needs: Vec<Needs>,
     interests: Map<Interest>,
+    /// Normalises endpoints as identifiers are.
+    pub(crate) normalizer: Normalizer,
     /// Journeys on an attribute, by its name.
     pub(crate) by_attribute: Vec<(Name, u16)>,
     /// Journeys on a segment: name, whether on entering, journey.
@@ -47,6 +50,7 @@ impl Installed {
             journeys: Map::default(),
             needs: Vec::new(),
             interests: Map::default(),
+            normalizer: Normalizer::new(&definitions.workspace, &definitions.plan),
             by_attribute: Vec::new(),
             by_segment: Vec::new(),
             definitions: definitions.clone(),

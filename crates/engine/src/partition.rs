@@ -15,7 +15,7 @@ use crate::{Effect, Effects, Limits, OwnedRecord};
 use hashbrown::HashMap;
 use merging::Parked;
 use serde::{Deserialize, Serialize};
-use sojourn_model::{DurationMs, LogPosition, ProfileId, Record, Timestamp, VersionId};
+use sojourn_model::{DurationMs, LogPosition, MergeId, ProfileId, Record, Timestamp, VersionId};
 use sojourn_rules::Definitions;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -57,6 +57,25 @@ struct Slot {
     dirty: bool,
     /// Touched since the last look of eviction.
     used: bool,
+}
+
+/// Where and when something is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct At {
+    /// The record being applied: names the effects.
+    position: LogPosition,
+    /// Where the person's own record stands; another one when it was parked.
+    offset: u64,
+    /// `now`.
+    now: Timestamp,
+}
+
+/// Two profiles become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Union {
+    id: MergeId,
+    from: ProfileId,
+    into: ProfileId,
 }
 
 /// Due instants, one entry per person and kind.
@@ -237,7 +256,8 @@ impl Partition {
             Record::Publish { version } => self.publish(*version),
             _ => {
                 let id = record.profile().expect("the others concern all");
-                self.addressed(id, position, log_time, record, effects);
+                let at = At { position, offset: position.offset, now: log_time };
+                self.addressed(id, at, record, effects);
             }
         }
     }
@@ -273,9 +293,8 @@ impl Partition {
         assert!(due <= to, "TIM-1: never early");
         let mut pass = self.pass;
         let before = self.wake_of(id);
-        self.with(id, position, position.offset, due, effects, |step| {
-            step.fire(due < to, &mut pass);
-        });
+        let at = At { position, offset: position.offset, now: due };
+        self.with(id, at, effects, |step| step.fire(due < to, &mut pass));
         self.pass = pass;
         assert!(self.wake_of(id) != before, "TIM-1: what fired is not due again");
     }
@@ -288,9 +307,7 @@ impl Partition {
     fn with<T>(
         &mut self,
         id: ProfileId,
-        position: LogPosition,
-        offset: u64,
-        now: Timestamp,
+        at: At,
         effects: &mut Effects,
         pass: impl FnOnce(&mut Step<'_>) -> T,
     ) -> Option<T> {
@@ -303,9 +320,9 @@ impl Partition {
             profile,
             registers: &mut self.registers,
             effects,
-            position,
-            offset,
-            now,
+            position: at.position,
+            offset: at.offset,
+            now: at.now,
             pass: self.pass,
             queue: VecDeque::new(),
             updated: false,
@@ -341,66 +358,51 @@ impl Partition {
     }
 
     /// A record for one person: to the person, to the survivor, into the queue, or nowhere.
-    fn addressed(
-        &mut self,
-        id: ProfileId,
-        position: LogPosition,
-        at: Timestamp,
-        record: &Record<'_>,
-        effects: &mut Effects,
-    ) {
+    fn addressed(&mut self, id: ProfileId, at: At, record: &Record<'_>, effects: &mut Effects) {
         let slot = self.profiles.get(&id);
         let slot = slot.expect("the owner loads what `missing` names before it applies");
         match &slot.stored {
             Stored::Erased => {
                 // The other side of a merge must not wait for ever.
-                if let Record::Merge { id: union, from, into } = record {
-                    self.hand_over(*union, *from, *into, Profile::new(*from), position, effects);
+                if let Record::Merge { id, from, into } = *record {
+                    let union = Union { id, from, into };
+                    self.hand_over(union, Profile::new(from), at.position, effects);
                 }
             }
             Stored::Absorbed { into, id: union } => {
-                let (into, union) = (*into, *union);
-                self.at_tombstone(id, into, union, position, record, effects);
+                let done = Union { id: *union, from: id, into: *into };
+                self.at_tombstone(done, at.position, record, effects);
             }
             Stored::Live(_) => {
                 let absorb = matches!(record, Record::Absorb { .. });
                 if self.parked.contains_key(&id) && !absorb {
-                    self.park(id, position, at, record, effects);
+                    self.park(id, at, record, effects);
                 } else {
-                    self.person(id, position, position.offset, at, record, effects);
+                    self.person(id, at, record, effects);
                 }
             }
         }
     }
 
     /// A record that its live person takes now.
-    fn person(
-        &mut self,
-        id: ProfileId,
-        position: LogPosition,
-        offset: u64,
-        at: Timestamp,
-        record: &Record<'_>,
-        effects: &mut Effects,
-    ) {
+    fn person(&mut self, id: ProfileId, at: At, record: &Record<'_>, effects: &mut Effects) {
         match record {
             Record::Touchpoint { touchpoint, .. } => {
-                self.with(id, position, offset, at, effects, |step| {
+                self.with(id, at, effects, |step| {
                     step.end_stopped();
                     step.touchpoint(touchpoint);
                 });
             }
             Record::Release { to, identifier, .. } => {
-                let inheritance = self
-                    .with(id, position, offset, at, effects, |step| step.release(identifier))
-                    .flatten();
+                let inheritance =
+                    self.with(id, at, effects, |step| step.release(identifier)).flatten();
                 let Some(inheritance) = inheritance else { return };
                 let here = matches!(self.stored(*to), Some(Stored::Live(_)))
                     && !self.parked.contains_key(to);
                 if here {
-                    self.with(*to, position, offset, at, effects, |step| step.inherit(inheritance));
+                    self.with(*to, at, effects, |step| step.inherit(inheritance));
                 } else {
-                    self.with(id, position, offset, at, effects, |step| {
+                    self.with(id, at, effects, |step| {
                         step.bequeath(*to, &inheritance);
                     });
                 }
@@ -408,19 +410,19 @@ impl Partition {
             Record::Inherit { inheritance, .. } => {
                 // From another partition of the same build; unreadable bytes are its bug.
                 if let Ok(inheritance) = crate::codec::decode(inheritance) {
-                    self.with(id, position, offset, at, effects, |step| step.inherit(inheritance));
+                    self.with(id, at, effects, |step| step.inherit(inheritance));
                 }
             }
-            Record::Merge { id: union, from, into } => {
-                self.merge_away(*union, *from, *into, position, effects);
+            Record::Merge { id, from, into } => {
+                let union = Union { id: *id, from: *from, into: *into };
+                self.merge_away(union, at.position, effects);
             }
-            Record::Await { id: union, into, .. } => self.await_union(*union, *into, at),
-            Record::Absorb { id: union, into, from, state } => {
-                self.absorb_state(*union, *into, *from, state, position, at, effects);
+            Record::Await { id, into, .. } => self.await_union(*id, *into, at.now),
+            Record::Absorb { id, into, from, state } => {
+                let union = Union { id: *id, from: *from, into: *into };
+                self.absorb_state(union, state, at, effects);
             }
-            Record::PersonCommand { command, .. } => {
-                self.person_command(id, command, position, offset, at, effects);
-            }
+            Record::PersonCommand { command, .. } => self.person_command(id, command, at, effects),
             Record::Command(_) | Record::Publish { .. } | Record::Tick => {
                 unreachable!("concern all people")
             }

@@ -1,6 +1,6 @@
 //! One pass over one person: everything that a record or a timer may read and change.
 
-use crate::consent::SuppressionEntry;
+use crate::consent::{Ask, SuppressionEntry};
 use crate::event::{EventView, Object, Stamp, mark_of};
 use crate::installed::{Installed, TrackedEvents};
 use crate::journey::{Pinned, Run};
@@ -311,7 +311,7 @@ impl Step<'_> {
 impl Step<'_> {
     /// Takes up what a touchpoint says of consent (semantics 3).
     fn consent(&mut self, event: &EventView<'_>, stamped: Option<&Value>) {
-        let current = self.shared.current.as_ref().map(|current| &*current.definitions);
+        let current = self.shared.current.as_deref();
         let Some(said) = crate::consent::statements(event, stamped, self.profile, current) else {
             return;
         };
@@ -333,7 +333,8 @@ impl Step<'_> {
                 evidence,
             });
         }
-        for phone in said.started {
+        // An import never lifts a STOP.
+        for phone in said.started.into_iter().filter(|_| !event.imported) {
             // A STOP of the same second wins, as a deny does.
             let until = Timestamp(at.0.div_euclid(1_000) * 1_000 - 1);
             let stop = Some(SuppressionKind::Stop);
@@ -401,8 +402,8 @@ impl Step<'_> {
             let purpose = policy.and_then(|policy| policy.purpose(&send.purpose)).map(|(_, p)| p);
             let service = purpose.map_or(&*send.purpose == "service", |purpose| purpose.service);
             let topic = send.topic.as_deref();
-            let (channel, endpoint) = (&send.channel, &send.endpoint);
-            !consents.permits(channel, endpoint, &send.purpose, topic, service, now).permitted
+            let (channel, endpoint, purpose) = (&send.channel, &send.endpoint, &send.purpose);
+            !consents.permits(Ask { channel, endpoint, purpose, topic, service }, now).permitted
         });
         let suppressed = suppressed.into_iter().map(|id| (id, Reason::EndpointSuppressed));
         let revoked = revoked.into_iter().map(|id| (id, Reason::NoConsent));

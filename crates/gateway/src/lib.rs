@@ -25,4 +25,4 @@ pub use import::ImportGrpc;
 pub use keys::{KeyError, Secrets};
 pub use refusal::Refusal;
 pub use revocation::marks as revocation_marks;
-pub use service::{Gateway, Options, Sizes, shard_of};
+pub use service::{Gateway, Options, People, Sizes, shard_of};

@@ -46,31 +46,8 @@ pub fn marks(
     until: Timestamp,
 ) -> Vec<GateMark> {
     let mut marks = Marks { touchpoint, definitions, until, out: Vec::new() };
-    // A member of a wrong type makes the statement unreadable for the engine as well; then the
-    // widest reading is the safe one.
-    let statement: Statement<'_> = match serde_json::from_str(&touchpoint.properties) {
-        Ok(statement) if speaks(&touchpoint.event) => statement,
-        _ => Statement::default(),
-    };
-    let channel = statement.channel.as_deref();
-    let purpose = statement.purpose.as_deref();
-    match &*touchpoint.event {
-        event_names::CONSENT_CHANGED
-            if !statement.state.as_ref().is_some_and(|s| s.eq_ignore_ascii_case("granted")) =>
-        {
-            marks.add(&statement, channel, purpose);
-        }
-        event_names::UNSUBSCRIBED => {
-            let own = Some(touchpoint.channel)
-                .filter(|own| definitions.workspace.channels.contains_key(*own));
-            marks.add(&statement, channel.or(own), purpose);
-        }
-        event_names::EMAIL_BOUNCED if statement.kind.as_deref() != Some("soft") => {
-            marks.block(&statement, "email");
-        }
-        event_names::EMAIL_COMPLAINT => marks.block(&statement, "email"),
-        event_names::SMS_STOPPED => marks.block(&statement, "sms"),
-        _ => {}
+    if speaks(&touchpoint.event) {
+        marks.of_statement();
     }
     for purpose in denied_by_stamp(&touchpoint.context, definitions) {
         marks.add(&Statement::default(), None, Some(&purpose));
@@ -97,6 +74,34 @@ struct Marks<'a> {
 }
 
 impl Marks<'_> {
+    /// What an event says that speaks of consent.
+    fn of_statement(&mut self) {
+        let touchpoint = self.touchpoint;
+        // A member of a wrong type makes the statement unreadable for the engine as well; then the
+        // widest reading is the safe one.
+        let statement: Statement<'_> =
+            serde_json::from_str(&touchpoint.properties).unwrap_or_default();
+        let channel = statement.channel.as_deref();
+        let purpose = statement.purpose.as_deref();
+        let granted = |state: &Cow<'_, str>| state.eq_ignore_ascii_case("granted");
+        match &*touchpoint.event {
+            event_names::CONSENT_CHANGED if !statement.state.as_ref().is_some_and(granted) => {
+                self.add(&statement, channel, purpose);
+            }
+            event_names::UNSUBSCRIBED => {
+                let channels = &self.definitions.workspace.channels;
+                let own = Some(touchpoint.channel).filter(|own| channels.contains_key(*own));
+                self.add(&statement, channel.or(own), purpose);
+            }
+            event_names::EMAIL_BOUNCED if statement.kind.as_deref() != Some("soft") => {
+                self.block(&statement, "email");
+            }
+            event_names::EMAIL_COMPLAINT => self.block(&statement, "email"),
+            event_names::SMS_STOPPED => self.block(&statement, "sms"),
+            _ => {}
+        }
+    }
+
     /// Stops `channel` (`None`: every one) for `purpose` (`None`: every one but service).
     fn add(&mut self, statement: &Statement<'_>, channel: Option<&str>, purpose: Option<&str>) {
         let (channel, purpose) = (channel.map(Name::from), purpose.map(Name::from));

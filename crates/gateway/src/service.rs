@@ -10,14 +10,20 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use sojourn_channels::Prompts;
 use sojourn_channels::token::Signer;
-use sojourn_model::{Identifier, Name, Timestamp};
+use sojourn_model::{Identifier, IdentifierKind, Name, ProfileId, Timestamp};
 use sojourn_ports::{Append, Clock, Gate, GateMark, Log, LogError, Topic};
 use sojourn_proto::DeadLetter;
 use sojourn_rules::Definitions;
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
+
+/// Knows who somebody was when identity last heard of them.
+pub trait People: Send + Sync {
+    /// The profile that holds the strongest known of these identifiers. May be stale.
+    fn profile(&self, identifiers: &[Identifier]) -> Option<ProfileId>;
+}
 
 /// Limits that an operator may set; the rest are constants in [`limits`].
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +75,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) signer: Signer,
     pub(crate) prompts: Option<Arc<dyn Prompts>>,
+    pub(crate) people: OnceLock<Arc<dyn People>>,
     pub(crate) portal_url: Option<String>,
     pub(crate) sizes: Sizes,
     current: RwLock<Arc<Current>>,
@@ -109,6 +116,7 @@ impl Gateway {
             clock: options.clock,
             signer: options.signer,
             prompts: options.prompts,
+            people: OnceLock::new(),
             portal_url: options.portal_url,
             sizes: options.sizes,
             current: RwLock::new(Arc::new(current)),
@@ -118,6 +126,12 @@ impl Gateway {
             idle: Notify::new(),
             signals: Mutex::default(),
         })))
+    }
+
+    /// Lets check-ins look up prompts that were decided before the person came to the store. Without
+    /// it they get those only that the visit itself causes. The first call counts.
+    pub fn know_people(&self, people: Arc<dyn People>) {
+        let _ = self.0.people.set(people);
     }
 
     /// Takes a published version up; requests under way end with the one they began with.
@@ -332,6 +346,11 @@ impl Load {
         let marks = revocation::marks(&touchpoint, definitions, Timestamp::MAX);
         self.pending.marks.extend(marks);
         let hash = shard_hash(&touchpoint.identifiers, &touchpoint.message_id);
+        if tracing::enabled!(tracing::Level::TRACE) {
+            // The trace id goes with the message to the channel that delivers it.
+            let trace_id = sojourn_channels::trace::trace_id(&touchpoint.message_id);
+            tracing::trace!(trace_id, source = touchpoint.source, "touchpoint taken");
+        }
         if touchpoint.identifiers.is_empty() && touchpoint.profile.is_none() {
             metrics::counter!(metric::NO_IDENTIFIER).increment(1);
         }
@@ -406,7 +425,18 @@ fn shard(hash: u64, shards: u16) -> u16 {
 fn shard_hash(identifiers: &[Identifier], message_id: &str) -> u64 {
     match identifiers.first() {
         Some(Identifier { kind, value }) => {
-            fnv(fnv(FNV_SEED, kind.to_string().as_bytes()) ^ 0xff, value.as_bytes())
+            let (kind, name): (&[u8], &str) = match kind {
+                IdentifierKind::CustomerId => (b"customer_id", ""),
+                IdentifierKind::Email => (b"email", ""),
+                IdentifierKind::Phone => (b"phone", ""),
+                IdentifierKind::LoyaltyId => (b"loyalty_id", ""),
+                IdentifierKind::AnonymousId => (b"anonymous_id", ""),
+                IdentifierKind::DeviceId => (b"device_id", ""),
+                IdentifierKind::Social(network) => (b"social", network),
+                IdentifierKind::Custom(name) => (b"custom", name),
+            };
+            let kind = fnv(fnv(FNV_SEED, kind) ^ 0xff, name.as_bytes());
+            fnv(kind ^ 0xff, value.as_bytes())
         }
         None => fnv(FNV_SEED, message_id.as_bytes()),
     }

@@ -37,6 +37,8 @@ struct State {
     killed: BTreeSet<KillTarget>,
     permits: BTreeMap<u64, GateQuery>,
     next_permit: u64,
+    /// Number of the last call of `mark` or `try_mark`.
+    ticket: u64,
     unreachable: bool,
 }
 
@@ -45,6 +47,8 @@ struct Revocation {
     channel: Option<Name>,
     purpose: Option<Name>,
     at: Timestamp,
+    /// The call that set it.
+    ticket: u64,
 }
 
 impl Revocation {
@@ -89,13 +93,15 @@ fn concerns(mark: &GateMark, query: &GateQuery) -> bool {
 
 impl State {
     fn set(&mut self, mark: &GateMark, now: Timestamp) {
+        let ticket = self.ticket;
         match mark {
             GateMark::Revoked { endpoint, channel, purpose, at } => {
                 let list = self.endpoints.entry(endpoint.clone()).or_default();
-                revoke(list, channel, purpose, *at);
+                revoke(list, channel, purpose, *at, ticket);
             }
             GateMark::PersonRevoked { profile, channel, purpose, at } => {
-                revoke(self.people.entry(*profile).or_default(), channel, purpose, *at);
+                let list = self.people.entry(*profile).or_default();
+                revoke(list, channel, purpose, *at, ticket);
             }
             GateMark::Cancelled(action) => {
                 self.cancelled.insert(*action, now);
@@ -142,12 +148,14 @@ fn revoke(
     channel: &Option<Name>,
     purpose: &Option<Name>,
     at: Timestamp,
+    ticket: u64,
 ) {
     let same = |old: &&mut Revocation| old.channel == *channel && old.purpose == *purpose;
     match list.iter_mut().find(same) {
-        Some(old) => old.at = old.at.max(at),
+        Some(old) => (old.at, old.ticket) = (old.at.max(at), ticket),
         None => {
-            list.push(Revocation { channel: channel.clone(), purpose: purpose.clone(), at });
+            let (channel, purpose) = (channel.clone(), purpose.clone());
+            list.push(Revocation { channel, purpose, at, ticket });
         }
     }
 }
@@ -164,10 +172,31 @@ impl MemoryGate {
     pub fn try_mark(&self, marks: &[GateMark]) -> bool {
         let now = self.clock.now();
         let mut state = self.shared.state.lock();
+        state.ticket += 1;
         for mark in marks {
             state.set(mark, now);
         }
         !state.holds_permit(marks)
+    }
+
+    /// Number of the last marks set: to be given to [`Self::settle`] later.
+    pub fn ticket(&self) -> u64 {
+        self.shared.state.lock().ticket
+    }
+
+    /// Takes back revocations that were set up to `ticket` without an end (`at` is
+    /// [`Timestamp::MAX`]): the caller vouches that the engine has applied every record that the log
+    /// held when `ticket` was taken, so that the engine itself refuses what they forbid and has
+    /// cancelled what it had approved before. Until then such a mark stops everything it covers,
+    /// whenever it was approved: the engine may lag behind the acknowledgement (CON-2).
+    pub fn settle(&self, ticket: u64) {
+        let mut state = self.shared.state.lock();
+        let keep = |list: &mut Vec<Revocation>| {
+            list.retain(|revoked| revoked.at < Timestamp::MAX || revoked.ticket > ticket);
+            !list.is_empty()
+        };
+        state.endpoints.retain(|_, list| keep(list));
+        state.people.retain(|_, list| keep(list));
     }
 
     /// Forgets marks that can concern nobody any more (LIM-1). The caller vouches that every action
@@ -213,6 +242,7 @@ impl Gate for MemoryGate {
         if state.unreachable {
             return Err("the gate does not answer".to_owned());
         }
+        state.ticket += 1;
         for mark in marks {
             state.set(mark, now);
         }
@@ -252,5 +282,42 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.shared.state.lock().permits.remove(&self.id);
         self.shared.released.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ManualClock;
+    use sojourn_model::{CandidateId, name};
+
+    fn open(gate: &MemoryGate, approved_at: i64) -> bool {
+        let candidate = CandidateId { profile: ProfileId(1), run: 0, step: 0, visit: 0 };
+        let query = GateQuery {
+            action: ActionId(candidate),
+            profile: ProfileId(1),
+            endpoint: name("a@b.c"),
+            identifiers: Vec::new(),
+            channel: name("email"),
+            purpose: name("marketing"),
+            journey: name("j"),
+            approved_at: Timestamp(approved_at),
+        };
+        matches!(gate.ask(&query), GateVerdict::Open(_))
+    }
+
+    #[test]
+    fn a_mark_without_an_end_holds_until_it_is_settled() {
+        let gate = MemoryGate::new(Arc::new(ManualClock::new(Timestamp(10))));
+        let endpoint = name("a@b.c");
+        let mark = GateMark::Revoked { endpoint, channel: None, purpose: None, at: Timestamp::MAX };
+        let before = gate.ticket();
+        gate.mark(std::slice::from_ref(&mark)).unwrap();
+        let ticket = gate.ticket();
+        assert!(!open(&gate, 1_000_000), "also what the engine approves before it has caught up");
+        gate.settle(before);
+        assert!(!open(&gate, 5), "it was set after that ticket");
+        gate.settle(ticket);
+        assert!(open(&gate, 5));
     }
 }

@@ -59,6 +59,17 @@ pub(crate) enum Level<'a> {
     Denied(&'a Statement),
 }
 
+/// What may be sent where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    pub(crate) channel: &'a str,
+    pub(crate) endpoint: &'a str,
+    pub(crate) purpose: &'a str,
+    pub(crate) topic: Option<&'a str>,
+    /// `service` needs no grant; a deny still counts.
+    pub(crate) service: bool,
+}
+
 /// Whether a message is permitted, and the statement that decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Permission<'a> {
@@ -163,15 +174,8 @@ impl Consents {
 
     /// Whether a message may go to this endpoint (semantics 3): at least one of purpose and topic
     /// granted and neither denied. `service` needs no grant.
-    pub(crate) fn permits(
-        &self,
-        channel: &str,
-        endpoint: &str,
-        purpose: &str,
-        topic: Option<&str>,
-        service: bool,
-        now: Timestamp,
-    ) -> Permission<'_> {
+    pub(crate) fn permits(&self, ask: Ask<'_>, now: Timestamp) -> Permission<'_> {
+        let Ask { channel, endpoint, purpose, topic, service } = ask;
         if channel == "push" && mutated(Mutation::SkipConsentForPush) {
             return Permission { permitted: true, decided_by: None };
         }
@@ -340,7 +344,8 @@ mod tests {
 
     fn permitted(consents: &Consents, topic: Option<&str>) -> bool {
         let now = Timestamp(1_000_000);
-        consents.permits("email", "a@x", "marketing", topic, false, now).permitted
+        let (channel, endpoint, purpose) = ("email", "a@x", "marketing");
+        consents.permits(Ask { channel, endpoint, purpose, topic, service: false }, now).permitted
     }
 
     type Row = (Option<&'static str>, Option<&'static str>, bool, i64);

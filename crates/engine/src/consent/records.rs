@@ -3,12 +3,14 @@
 
 use super::PERSON_ENDPOINT;
 use crate::event::EventView;
+use crate::installed::Installed;
 use crate::profile::Profile;
 use sojourn_model::{
     ConsentRecord, ConsentState, Evidence, IdentifierKind, Name, SuppressionKind, Timestamp, Value,
     event_names,
 };
 use sojourn_rules::Definitions;
+use sojourn_rules::normalize::Normalizer;
 
 /// Data purposes by their well-known names, data purposes even where the policy is silent.
 const DATA_PURPOSES: [&str; 3] = ["personalization", "analytics", "advertising"];
@@ -44,17 +46,14 @@ impl ChannelKind {
 }
 
 /// An endpoint as identifiers are normalised, so that statements and identifiers meet.
-pub(crate) fn normal_endpoint(channel: &str, raw: &str) -> Name {
-    let raw = raw.trim();
-    match channel_kind(channel) {
-        ChannelKind::Email => raw.to_lowercase().into(),
-        ChannelKind::Phone => match phonenumber::parse(None, raw) {
-            Ok(number) => number.format().mode(phonenumber::Mode::E164).to_string().into(),
-            Err(_) => raw.into(),
-        },
-        ChannelKind::Device => raw.into(),
-        ChannelKind::Person => PERSON_ENDPOINT.into(),
-    }
+pub(crate) fn normal_endpoint(channel: &str, raw: &str, installed: Option<&Installed>) -> Name {
+    let Some(kind) = channel_kind(channel).identifier() else { return PERSON_ENDPOINT.into() };
+    let normal = match installed {
+        Some(installed) => installed.normalizer.value(&kind, raw),
+        None => Normalizer::default().value(&kind, raw),
+    };
+    // What is no address still names what was meant.
+    normal.unwrap_or_else(|| raw.trim().into())
 }
 
 /// What a touchpoint says of consent.
@@ -87,12 +86,12 @@ pub(crate) fn statements(
     event: &EventView<'_>,
     stamped: Option<&Value>,
     profile: &Profile,
-    definitions: Option<&Definitions>,
+    installed: Option<&Installed>,
 ) -> Option<Statements> {
     if stamped.is_none() && !speaks(event.name) {
         return None;
     }
-    let mut reader = Reader { event, profile, definitions, out: Statements::default() };
+    let mut reader = Reader { event, profile, installed, out: Statements::default() };
     reader.out.evidence = reader.evidence();
     match event.name {
         event_names::CONSENT_CHANGED => reader.changed(),
@@ -117,11 +116,15 @@ pub(crate) fn statements(
 struct Reader<'a, 'e> {
     event: &'a EventView<'e>,
     profile: &'a Profile,
-    definitions: Option<&'a Definitions>,
+    installed: Option<&'a Installed>,
     out: Statements,
 }
 
-impl Reader<'_, '_> {
+impl<'a> Reader<'a, '_> {
+    fn definitions(&self) -> Option<&'a Definitions> {
+        self.installed.map(|installed| &*installed.definitions)
+    }
+
     fn property(&self, key: &str) -> Option<Name> {
         self.event.properties.text_of(key).filter(|text| !text.trim().is_empty())
     }
@@ -139,7 +142,7 @@ impl Reader<'_, '_> {
     }
 
     fn is_data(&self, purpose: &str) -> bool {
-        match self.definitions.and_then(|definitions| definitions.policy.purpose(purpose)) {
+        match self.definitions().and_then(|definitions| definitions.policy.purpose(purpose)) {
             Some((_, declared)) => declared.data,
             None => DATA_PURPOSES.contains(&purpose),
         }
@@ -147,7 +150,7 @@ impl Reader<'_, '_> {
 
     /// Every messaging purpose but `service`.
     fn messaging(&self) -> Vec<Name> {
-        let Some(definitions) = self.definitions else { return vec!["marketing".into()] };
+        let Some(definitions) = self.definitions() else { return vec!["marketing".into()] };
         let purposes = definitions.policy.purposes.iter();
         purposes.filter(|p| !p.data && !p.service).map(|p| p.name.clone()).collect()
     }
@@ -221,7 +224,8 @@ impl Reader<'_, '_> {
         state: ConsentState,
     ) {
         let person = channel_kind(channel) == ChannelKind::Person;
-        let named = self.property("endpoint").map(|raw| normal_endpoint(channel, &raw));
+        let named =
+            self.property("endpoint").map(|raw| normal_endpoint(channel, &raw, self.installed));
         let named = if person { Some(PERSON_ENDPOINT.into()) } else { named };
         match (named, state) {
             (Some(endpoint), _) => {
@@ -245,7 +249,7 @@ impl Reader<'_, '_> {
     }
 
     fn on_every_channel(&mut self, purpose: &Name, topic: Option<&Name>) {
-        let Some(definitions) = self.definitions else { return };
+        let Some(definitions) = self.definitions() else { return };
         for channel in definitions.workspace.channels.keys() {
             self.grant_held(channel, purpose, topic);
         }
@@ -287,7 +291,7 @@ impl Reader<'_, '_> {
             ChannelKind::Person => return vec![PERSON_ENDPOINT.into()],
         };
         if let Some(raw) = self.property("endpoint").or_else(|| self.property(key)) {
-            return vec![normal_endpoint(channel, &raw)];
+            return vec![normal_endpoint(channel, &raw, self.installed)];
         }
         let action = self.property("action_id").and_then(|id| id.parse().ok());
         let sent = action.and_then(|action| self.profile.sends.find(action));
@@ -319,7 +323,7 @@ impl Reader<'_, '_> {
         for (category, value) in categories {
             let Value::Bool(granted) = value else { continue };
             let wanted = category.to_lowercase();
-            let declared = self.definitions.and_then(|definitions| {
+            let declared = self.definitions().and_then(|definitions| {
                 let purposes = &definitions.policy.purposes;
                 purposes.iter().find(|purpose| purpose.name.to_lowercase() == wanted)
             });

@@ -1,6 +1,6 @@
 //! Which channels of a message are open: kill switch, endpoint, suppression, consent, purpose.
 
-use crate::consent::{Statement, SuppressionEntry, kind_name};
+use crate::consent::{Ask, Statement, SuppressionEntry, kind_name};
 use crate::step::Step;
 use sojourn_model::{Inputs, KillTarget, Name, Reason};
 use sojourn_rules::Send;
@@ -107,10 +107,9 @@ impl Step<'_> {
         let purpose = policy.and_then(|policy| policy.purpose(&send.purpose)).map(|(_, p)| p);
         let service = purpose.map_or(&*send.purpose == "service", |purpose| purpose.service);
         let topic = send.topic.as_deref();
-        let consents = &self.profile.consents;
         // CON-1: nothing recorded is no.
-        let permission =
-            consents.permits(channel, endpoint, &send.purpose, topic, service, self.now);
+        let ask = Ask { channel, endpoint, purpose: &send.purpose, topic, service };
+        let permission = self.profile.consents.permits(ask, self.now);
         if !permission.permitted {
             return Err((Reason::NoConsent, permission.decided_by, None));
         }

@@ -1,24 +1,20 @@
 //! What a message is made of: locale, and only the variables that its template uses.
 
+use super::Message;
 use crate::event::read_below;
-use crate::journey::Pinned;
 use crate::scope::EventRef;
 use crate::step::Step;
 use crate::timeline::put;
 use sojourn_model::{Name, Value};
-use sojourn_rules::{Path, Send};
+use sojourn_rules::Path;
 
 /// Roots that the dispatcher fills itself when it renders.
 const DISPATCHERS: [&str; 4] = ["links", "company", "workspace", "locale"];
 
 impl Step<'_> {
     /// Locale and variables, or the first variable that the template needs and that is not there.
-    pub(super) fn content(
-        &self,
-        place: usize,
-        pinned: &Pinned,
-        send: &Send,
-    ) -> Result<(Name, Value), Name> {
+    pub(super) fn content(&self, message: Message<'_>) -> Result<(Name, Value), Name> {
+        let Message { pinned, send, .. } = message;
         let definitions = &pinned.installed.definitions;
         let template = definitions
             .templates
@@ -29,7 +25,7 @@ impl Step<'_> {
         let (locale, localized) = chosen.ok_or_else(|| Name::from("locale"))?;
         let mut variables = Value::Map(Vec::new());
         for path in &localized.variables {
-            if let Some(value) = self.variable(place, pinned, send, path) {
+            if let Some(value) = self.variable(message, path) {
                 put(&mut variables, path, value);
             }
         }
@@ -37,7 +33,7 @@ impl Step<'_> {
             if path.first().is_some_and(|root| DISPATCHERS.contains(&&**root)) {
                 continue;
             }
-            match self.variable(place, pinned, send, path) {
+            match self.variable(message, path) {
                 None | Some(Value::Null) => return Err(path.join(".").into()),
                 Some(value) => put(&mut variables, path, value),
             }
@@ -45,7 +41,8 @@ impl Step<'_> {
         Ok((locale.clone(), variables))
     }
 
-    fn variable(&self, place: usize, pinned: &Pinned, send: &Send, path: &Path) -> Option<Value> {
+    fn variable(&self, message: Message<'_>, path: &Path) -> Option<Value> {
+        let Message { place, pinned, send, .. } = message;
         let (root, rest) = path.split_first()?;
         if let Some((_, value)) = send.variables.iter().find(|(name, _)| name == root) {
             return read_below(&self.run_value(place, pinned, value)?, rest);

@@ -1,16 +1,20 @@
 //! The verdict on one candidate: the checks of semantics 6, in their order, up to the first refusal.
 
+use super::Message;
 use super::channels::{Closed, Open};
 use super::jurisdiction;
 use crate::caps::{Labels, Reading, matches};
 use crate::consent::{ChannelKind, channel_kind};
-use crate::journey::{Candidate, Pinned};
+use crate::journey::Candidate;
 use crate::mutation::{Mutation, mutated};
 use crate::profile::Choice;
 use crate::step::Step;
-use crate::timing::{QuietPlan, ZoneUsed};
-use sojourn_model::{CapReading, Inputs, KillTarget, Name, Outcome, Reason, Timestamp, Value};
-use sojourn_rules::{AtCap, Cap, Jurisdictions, Policy, Purpose, Send, StepIndex};
+use crate::timing::{QuietPlan, ZoneUsed, parse_zone};
+use sojourn_model::{
+    CapReading, Inputs, KillTarget, Name, Outcome, Reason, Timestamp, Value, ZoneSource,
+};
+use sojourn_rules::normalize::country_zones;
+use sojourn_rules::{AtCap, Cap, Jurisdictions, Send};
 
 /// A verdict with everything that its decision record says.
 #[derive(Debug, Clone)]
@@ -71,15 +75,9 @@ impl Step<'_> {
     }
 
     /// What the record of a candidate says that its run's end took away.
-    pub(crate) fn taken_away(
-        &self,
-        pinned: &Pinned,
-        index: StepIndex,
-        send: &Send,
-        candidate: &Candidate,
-    ) -> Judged {
+    pub(crate) fn taken_away(&self, message: Message<'_>, candidate: &Candidate) -> Judged {
         let mut judged = self.blank(candidate.channel.clone(), candidate.endpoint.clone());
-        let caps = self.caps_at(pinned, index, send, &candidate.channel, judged.zone);
+        let caps = self.caps_at(message, &candidate.channel, judged.zone);
         judged.caps = caps.readings;
         judged
     }
@@ -87,13 +85,11 @@ impl Step<'_> {
     /// Judges a candidate.
     pub(crate) fn judge(
         &self,
-        place: usize,
-        pinned: &Pinned,
-        index: StepIndex,
-        send: &Send,
+        message: Message<'_>,
         candidate: &Candidate,
         waking: bool,
     ) -> Judged {
+        let send = message.send;
         let channels = self.channels_in_order(send);
         let tried: Vec<Result<Open<'_>, Closed<'_>>> =
             channels.iter().map(|channel| self.channel_open(channel, send)).collect();
@@ -104,14 +100,14 @@ impl Step<'_> {
             None => ("".into(), None),
         };
         let mut judged = self.blank(first_channel, first_endpoint);
-        judged.caps = self.caps_at(pinned, index, send, &judged.channel, judged.zone).readings;
+        judged.caps = self.caps_at(message, &judged.channel, judged.zone).readings;
 
         if waking && mutated(Mutation::NoCheckOnWaking) && candidate.endpoint.is_some() {
             judged.channel = candidate.channel.clone();
             judged.endpoint = candidate.endpoint.clone();
-            return self.approved(place, pinned, send, judged);
+            return self.approved(message, judged);
         }
-        if let Some((reason, detail)) = self.blocked(&pinned.journey.name, send) {
+        if let Some((reason, detail)) = self.blocked(message.journey(), send) {
             return judged.refuse(reason, Some(detail));
         }
         // The checks from endpoint to jurisdiction filter the list of channels.
@@ -129,7 +125,7 @@ impl Step<'_> {
         judged.channel = chosen.channel.clone();
         judged.endpoint = Some(chosen.endpoint.clone());
         chosen.explain(&mut judged.inputs);
-        judged.caps = self.caps_at(pinned, index, send, &judged.channel, judged.zone).readings;
+        judged.caps = self.caps_at(message, &judged.channel, judged.zone).readings;
 
         let (held_out, remember) = self.holdout(&send.purpose);
         judged.remember = remember;
@@ -137,7 +133,7 @@ impl Step<'_> {
             return judged.refuse(Reason::Holdout, None);
         }
         if let Some(only_if) = &send.only_if
-            && !self.condition_holds(only_if, pinned, place)
+            && !self.condition_holds(only_if, message.pinned, message.place)
         {
             return judged.refuse(Reason::OnlyIf, Some(only_if.text.clone()));
         }
@@ -147,7 +143,7 @@ impl Step<'_> {
         if let Some(until) = self.arbitration(candidate) {
             return judged.defer(Reason::Arbitration, until);
         }
-        self.judge_caps(place, pinned, index, send, judged, &open, first_reason)
+        self.judge_caps(message, judged, &open, first_reason)
     }
 
     /// Kill switches and pause; channels' kill switches filter the list instead.
@@ -179,13 +175,9 @@ impl Step<'_> {
     }
 
     /// Caps, channel by channel, then quiet hours and content on the one that is left.
-    #[expect(clippy::too_many_arguments, reason = "the verdict so far and what it is about")]
     fn judge_caps(
         &self,
-        place: usize,
-        pinned: &Pinned,
-        index: StepIndex,
-        send: &Send,
+        message: Message<'_>,
         mut judged: Judged,
         open: &[&Open<'_>],
         mut first_reason: Option<Reason>,
@@ -198,19 +190,19 @@ impl Step<'_> {
             judged.channel = channel.channel.clone();
             judged.endpoint = Some(channel.endpoint.clone());
             channel.explain(&mut judged.inputs);
-            let caps = self.caps_at(pinned, index, send, &judged.channel, judged.zone);
+            let caps = self.caps_at(message, &judged.channel, judged.zone);
             judged.caps = caps.readings;
             let Some((cap, _)) = caps.full.first() else {
                 // A reroute's reason is why the first channel was refused.
                 judged.reason = first_reason;
-                return self.judge_quiet(place, pinned, send, judged);
+                return self.judge_quiet(message, judged);
             };
             judged.inputs.rule = Some(cap.id.clone());
             // All full caps must allow; one that never will leaves no instant.
             let free = caps.full.iter().map(|(_, reading)| reading.free_at);
             let free = free.collect::<Option<Vec<_>>>().and_then(|free| free.into_iter().max());
             judged.until = free;
-            match send.at_cap.unwrap_or(cap.at_cap) {
+            match message.send.at_cap.unwrap_or(cap.at_cap) {
                 AtCap::Fallback if tried + 1 < open.len() => {
                     first_reason = first_reason.or(Some(Reason::Cap));
                 }
@@ -228,21 +220,15 @@ impl Step<'_> {
     }
 
     /// Quiet hours on the chosen channel.
-    fn judge_quiet(
-        &self,
-        place: usize,
-        pinned: &Pinned,
-        send: &Send,
-        mut judged: Judged,
-    ) -> Judged {
+    fn judge_quiet(&self, message: Message<'_>, mut judged: Judged) -> Judged {
         if judged.reason != Some(Reason::Cap) {
             judged.inputs.rule = None;
         }
         judged.until = None;
-        let plan = self.quiet_plan(send, &judged.channel, judged.zone);
+        let plan = self.quiet_plan(message.send, &judged.channel, judged.zone);
         let Some(quiet) = plan.at(self.now) else {
             judged.next_quiet = plan.next(self.now);
-            return self.approved(place, pinned, send, judged);
+            return self.approved(message, judged);
         };
         match quiet.until {
             Some(until) if !quiet.drop => judged.defer(Reason::QuietHours, until),
@@ -253,35 +239,43 @@ impl Step<'_> {
         }
     }
 
-    /// The quiet windows of a message, in the person's zone.
+    /// The quiet windows of a message, in the person's zone; where it is not known and the policy is
+    /// strict, in every zone of the person's country.
     fn quiet_plan(&self, send: &Send, channel: &str, zone: ZoneUsed) -> QuietPlan {
-        let utc = mutated(Mutation::QuietHoursInUtc);
-        let mut plan = QuietPlan::new(if utc { chrono_tz::UTC } else { zone.zone });
+        let mut plan = QuietPlan::default();
         let Some(current) = &self.shared.current else { return plan };
         let policy = &current.definitions.policy;
+        let mut zones = vec![zone.zone];
+        if mutated(Mutation::QuietHoursInUtc) {
+            zones = vec![chrono_tz::UTC];
+        } else if policy.strict_zones && zone.source == ZoneSource::Workspace {
+            let of_country = country_zones(&self.country());
+            zones.extend(of_country.iter().filter_map(|name| parse_zone(name)));
+        }
         let exempt = policy.purpose(&send.purpose).is_some_and(|(_, p)| p.exempt_quiet_hours);
         let concerns = |list: &[Name], name: &str| {
             list.is_empty() || list.iter().any(|entry| **entry == *name)
         };
-        if !exempt {
-            for hours in &policy.quiet_hours {
-                if concerns(&hours.channels, channel) && concerns(&hours.purposes, &send.purpose) {
-                    plan.add(hours.from, hours.to, hours.drop);
-                }
-            }
+        let hours = policy.quiet_hours.iter().filter(|hours| {
+            !exempt
+                && concerns(&hours.channels, channel)
+                && concerns(&hours.purposes, &send.purpose)
+        });
+        for hours in hours {
+            zones.iter().for_each(|zone| plan.add(*zone, hours.from, hours.to, hours.drop));
         }
         let called = channel_kind(channel) == ChannelKind::Phone;
         if called && policy.jurisdictions == Jurisdictions::Default {
             for (from, to) in jurisdiction::quiet_windows(&self.country(), channel) {
-                plan.add(*from, *to, false);
+                zones.iter().for_each(|zone| plan.add(*zone, *from, *to, false));
             }
         }
         plan
     }
 
     /// The last check: what the template needs is there.
-    fn approved(&self, place: usize, pinned: &Pinned, send: &Send, mut judged: Judged) -> Judged {
-        match self.content(place, pinned, send) {
+    fn approved(&self, message: Message<'_>, mut judged: Judged) -> Judged {
+        match self.content(message) {
             Err(missing) => judged.refuse(Reason::Content, Some(missing)),
             Ok((locale, variables)) => {
                 judged.outcome = match judged.reason {
@@ -296,19 +290,11 @@ impl Step<'_> {
     }
 
     /// How every cap stands that counts this message on this channel.
-    fn caps_at(
-        &self,
-        pinned: &Pinned,
-        index: StepIndex,
-        send: &Send,
-        channel: &str,
-        zone: ZoneUsed,
-    ) -> CapsAt<'_> {
+    fn caps_at(&self, message: Message<'_>, channel: &str, zone: ZoneUsed) -> CapsAt<'_> {
         let mut caps = CapsAt { readings: Vec::new(), full: Vec::new() };
         let Some(current) = &self.shared.current else { return caps };
-        let policy: &Policy = &current.definitions.policy;
-        let exempt = |purpose: &Purpose| purpose.exempt_caps;
-        if policy.purpose(&send.purpose).is_some_and(|(_, purpose)| exempt(purpose)) {
+        let (policy, send) = (&current.definitions.policy, message.send);
+        if policy.purpose(&send.purpose).is_some_and(|(_, purpose)| purpose.exempt_caps) {
             return caps;
         }
         let labels = Labels {
@@ -316,8 +302,8 @@ impl Step<'_> {
             purpose: &send.purpose,
             topic: send.topic.as_deref(),
             tags: &send.tags,
-            journey: &pinned.journey.name,
-            step: &pinned.journey.step(index).id,
+            journey: message.journey(),
+            step: message.step(),
         };
         for cap in policy.caps.iter().filter(|cap| matches(&cap.scope, labels)) {
             let reading = self.profile.sends.read(cap, self.now, zone.zone);

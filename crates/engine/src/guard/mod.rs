@@ -60,6 +60,25 @@ impl Rank {
     }
 }
 
+/// A `send` step that a run has come to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Message<'a> {
+    /// Place of the run in the profile.
+    pub(crate) place: usize,
+    pub(crate) pinned: &'a Pinned,
+    pub(crate) index: StepIndex,
+    pub(crate) send: &'a Send,
+}
+
+impl<'a> Message<'a> {
+    fn step(&self) -> &'a Name {
+        &self.pinned.journey.step(self.index).id
+    }
+    fn journey(&self) -> &'a Name {
+        &self.pinned.journey.name
+    }
+}
+
 impl Step<'_> {
     /// The person's zone as it is now.
     pub(crate) fn zone_now(&self) -> ZoneUsed {
@@ -122,7 +141,7 @@ impl Step<'_> {
             channel: send.channels.first().cloned().unwrap_or_else(|| "".into()),
             endpoint: None,
         };
-        self.evaluate(place, pinned, index, send, candidate, false)
+        self.evaluate(Message { place, pinned, index, send }, candidate, false)
     }
 
     /// A deferred candidate wakes: every check runs again, with the zone of this moment.
@@ -133,34 +152,26 @@ impl Step<'_> {
         };
         let state = std::mem::replace(&mut self.profile.runs[place].state, RunState::Moving);
         let RunState::Deferred(candidate) = state else { unreachable!("a deferred candidate") };
-        let flow = self.evaluate(place, pinned, index, send, candidate, true);
+        let flow = self.evaluate(Message { place, pinned, index, send }, candidate, true);
         if let Flow::Go(next) = flow {
             self.advance(id, next);
         }
     }
 
     /// One evaluation: judges, records the decision, and reserves what was approved.
-    fn evaluate(
-        &mut self,
-        place: usize,
-        pinned: &Pinned,
-        index: StepIndex,
-        send: &Send,
-        mut candidate: Candidate,
-        waking: bool,
-    ) -> Flow {
-        let judged = self.judge(place, pinned, index, send, &candidate, waking);
-        self.remember(&judged, send);
-        let decision = self.decision(place, pinned, index, send, &judged);
+    fn evaluate(&mut self, message: Message<'_>, mut candidate: Candidate, waking: bool) -> Flow {
+        let judged = self.judge(message, &candidate, waking);
+        self.remember(&judged);
+        let decision = self.decision(message, &judged);
         let decision_id = decision.id;
         let hidden = judged.outcome == Outcome::Suppress && mutated(Mutation::RefusalWithoutRecord);
         if !hidden {
             self.effects.push(Effect::Decision(Box::new(decision)));
         }
-        let next = pinned.journey.step(index).next;
+        let next = message.pinned.journey.step(message.index).next;
         match judged.outcome {
             Outcome::Approve | Outcome::Reroute => {
-                self.approve(place, pinned, index, send, &candidate, judged, decision_id);
+                self.approve(message, &candidate, judged, decision_id);
                 Flow::Go(next)
             }
             Outcome::Suppress => Flow::Go(next),
@@ -175,7 +186,7 @@ impl Step<'_> {
                     self.profile.arbitration_until = Some(until);
                 }
                 let armed = self.arm();
-                let run = &mut self.profile.runs[place];
+                let run = &mut self.profile.runs[message.place];
                 run.armed = armed;
                 run.state = RunState::Deferred(candidate);
                 Flow::Stay
@@ -184,7 +195,7 @@ impl Step<'_> {
     }
 
     /// Keeps a choice made at its first use.
-    fn remember(&mut self, judged: &Judged, _send: &Send) {
+    fn remember(&mut self, judged: &Judged) {
         if let Some(choice) = &judged.remember {
             self.profile.choices.push(choice.clone());
         }
@@ -193,17 +204,10 @@ impl Step<'_> {
         }
     }
 
-    fn decision(
-        &mut self,
-        place: usize,
-        pinned: &Pinned,
-        index: StepIndex,
-        send: &Send,
-        judged: &Judged,
-    ) -> Decision {
+    fn decision(&mut self, message: Message<'_>, judged: &Judged) -> Decision {
         let position = self.position;
         let id = DecisionId { position, index: self.effects.next_decision() };
-        let run = &self.profile.runs[place];
+        let run = &self.profile.runs[message.place];
         let approved = matches!(judged.outcome, Outcome::Approve | Outcome::Reroute);
         let mut inputs = judged.inputs.clone();
         inputs.entry_event = Some((run.entry.name.clone(), run.entry.stamp.occurred));
@@ -214,14 +218,14 @@ impl Step<'_> {
             candidate: run.candidate(),
             profile: self.profile.id,
             identifiers: self.profile.identifiers.iter().map(|h| h.identifier.clone()).collect(),
-            journey: pinned.journey.name.clone(),
+            journey: message.journey().clone(),
             version: run.version,
             run_key: run.run_key(),
-            step: pinned.journey.step(index).id.clone(),
+            step: message.step().clone(),
             channel: judged.channel.clone(),
             endpoint: self.shown(judged.endpoint.as_ref()),
-            purpose: send.purpose.clone(),
-            topic: send.topic.clone(),
+            purpose: message.send.purpose.clone(),
+            topic: message.send.topic.clone(),
             outcome: judged.outcome,
             reason: judged.reason,
             until: judged.until,
@@ -243,23 +247,20 @@ impl Step<'_> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what one approval is made of")]
     fn approve(
         &mut self,
-        place: usize,
-        pinned: &Pinned,
-        index: StepIndex,
-        send: &Send,
+        message: Message<'_>,
         candidate: &Candidate,
         judged: Judged,
         decision: DecisionId,
     ) {
-        let step = pinned.journey.step(index).id.clone();
+        let step = message.step().clone();
         let endpoint = judged.endpoint.clone().expect("an approval has an endpoint");
-        let run = &self.profile.runs[place];
+        let run = &self.profile.runs[message.place];
         let id = ActionId(run.candidate());
         let policy = self.shared.current.as_ref().map(|current| &current.definitions.policy);
-        let purpose = policy.and_then(|policy| policy.purpose(&send.purpose)).map(|(_, p)| p);
+        let purpose =
+            policy.and_then(|policy| policy.purpose(&message.send.purpose)).map(|(_, p)| p);
         let service = purpose.is_some_and(|purpose| purpose.service);
         let (quiet_from, quiet_until) =
             judged.next_quiet.map_or((None, None), |(from, until)| (Some(from), until));
@@ -270,13 +271,13 @@ impl Step<'_> {
             profile: self.profile.id,
             channel: judged.channel.clone(),
             endpoint: self.shown(Some(&endpoint)).expect("given"),
-            purpose: send.purpose.clone(),
-            topic: send.topic.clone(),
-            journey: pinned.journey.name.clone(),
+            purpose: message.send.purpose.clone(),
+            topic: message.send.topic.clone(),
+            journey: message.journey().clone(),
             version: run.version,
             run_key: run.run_key(),
             step: step.clone(),
-            template: send.template.clone(),
+            template: message.send.template.clone(),
             locale: judged.locale,
             variables: judged.variables,
             expires: candidate.expires,
@@ -285,7 +286,7 @@ impl Step<'_> {
             approved_at: self.now,
             cause: run.cause.clone(),
             class: if service { MessageClass::AtLeastOnce } else { MessageClass::AtMostOnce },
-            priority: send.priority,
+            priority: message.send.priority,
             identifiers: identifiers.iter().map(|held| held.identifier.value.clone()).collect(),
         };
         let counted = !purpose.is_some_and(|purpose| purpose.exempt_caps);
@@ -297,10 +298,10 @@ impl Step<'_> {
             cancelled: false,
             channel: judged.channel,
             endpoint,
-            purpose: send.purpose.clone(),
-            topic: send.topic.clone(),
-            tags: send.tags.clone(),
-            journey: pinned.journey.name.clone(),
+            purpose: message.send.purpose.clone(),
+            topic: message.send.topic.clone(),
+            tags: message.send.tags.clone(),
+            journey: message.journey().clone(),
             step,
         };
         self.profile.sends.reserve(reserved, self.shared.keep_sends);
@@ -315,10 +316,11 @@ impl Step<'_> {
         let Some(pinned) = self.pinned(run) else { return };
         let index = StepIndex(run.step);
         let StepKind::Send(send) = &pinned.journey.step(index).kind else { return };
-        let mut judged = self.taken_away(&pinned, index, send, &candidate);
+        let message = Message { place, pinned: &pinned, index, send };
+        let mut judged = self.taken_away(message, &candidate);
         judged.outcome = Outcome::Suppress;
         judged.reason = Some(reason);
-        let mut decision = self.decision(place, &pinned, index, send, &judged);
+        let mut decision = self.decision(message, &judged);
         if reason == Reason::Erased {
             // ERA-1: nothing of the person is written after the erasure.
             decision.identifiers.clear();

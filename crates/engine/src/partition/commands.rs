@@ -1,10 +1,10 @@
 //! Operators' commands: to all, or about one person.
 
-use super::Partition;
+use super::{At, Partition};
 use crate::profile::Stored;
 use crate::step::Registers;
 use crate::{Effects, OwnedRecord};
-use sojourn_model::{Command, LogPosition, ProfileId, Timestamp};
+use sojourn_model::{Command, LogPosition, ProfileId};
 use std::collections::BTreeSet;
 
 impl Partition {
@@ -32,6 +32,7 @@ impl Partition {
         effects: &mut Effects,
     ) {
         let now = self.now;
+        let at = At { position, offset: position.offset, now };
         let people = self.reached_by(command);
         let controls = &mut self.shared.controls;
         match command {
@@ -43,7 +44,7 @@ impl Partition {
                 controls.stopped.remove(journey);
                 self.registers.held.remove(journey);
                 for id in people {
-                    self.with(id, position, position.offset, now, effects, |step| {
+                    self.with(id, at, effects, |step| {
                         step.resume(journey);
                         step.settle();
                     });
@@ -53,7 +54,7 @@ impl Partition {
                 controls.stopped.insert(journey.clone(), now);
                 self.registers.held.remove(journey);
                 for id in people {
-                    self.with(id, position, position.offset, now, effects, |step| {
+                    self.with(id, at, effects, |step| {
                         step.end_stopped();
                     });
                 }
@@ -76,19 +77,17 @@ impl Partition {
         &mut self,
         id: ProfileId,
         command: &Command,
-        position: LogPosition,
-        offset: u64,
-        at: Timestamp,
+        at: At,
         effects: &mut Effects,
     ) {
         match command {
             Command::Erase => {
-                self.with(id, position, offset, at, effects, |step| step.erase());
+                self.with(id, at, effects, |step| step.erase());
                 self.forget_registers(id);
                 self.replace(id, Stored::Erased);
             }
             Command::Unmerge => {
-                let undone = self.with(id, position, offset, at, effects, |step| step.unmerge());
+                let undone = self.with(id, at, effects, |step| step.unmerge());
                 if let Some(Some((undo, theirs))) = undone {
                     let state = crate::codec::encode(&theirs);
                     let record = OwnedRecord::Absorb { id: undo.id, from: id, state };
@@ -96,12 +95,12 @@ impl Partition {
                 }
             }
             Command::Unsuppress { channel, endpoint, .. } => {
-                let endpoint = endpoint
-                    .as_ref()
-                    .map(|endpoint| crate::consent::normal_endpoint(channel, endpoint));
-                self.with(id, position, offset, at, effects, |step| {
+                let installed = self.shared.current.as_deref();
+                let normal = |raw| crate::consent::normal_endpoint(channel, raw, installed);
+                let endpoint = endpoint.as_deref().map(normal);
+                self.with(id, at, effects, |step| {
                     let suppressions = &mut step.profile.suppressions;
-                    let freed = suppressions.lift(channel, endpoint.as_deref(), None, at);
+                    let freed = suppressions.lift(channel, endpoint.as_deref(), None, at.now);
                     step.lifted(channel, freed);
                 });
             }

@@ -4,7 +4,7 @@
 //! `Await`, parks the survivor's records until the `Absorb` has come, then applies them in order, each
 //! at its own log time. Where both live here, the state moves at once.
 
-use super::{Partition, Wake};
+use super::{At, Partition, Union, Wake};
 use crate::limits::PARKED_NOTED;
 use crate::profile::{Profile, Stored};
 use crate::{Effects, OwnedRecord};
@@ -68,17 +68,16 @@ impl Partition {
     pub(super) fn park(
         &mut self,
         id: ProfileId,
-        position: LogPosition,
-        at: Timestamp,
+        at: At,
         record: &Record<'_>,
         effects: &mut Effects,
     ) {
         let parked = self.parked.get_mut(&id).expect("parked");
         let owned = OwnedRecord::of(record).expect("concerns one person");
-        parked.records.push(ParkedRecord { offset: position.offset, at, record: owned });
+        parked.records.push(ParkedRecord { offset: at.offset, at: at.now, record: owned });
         if parked.records.len() == PARKED_NOTED {
             let kind = NoteKind::Limit { what: "parked".into(), limit: PARKED_NOTED as u64 };
-            let note = Note { position, at, profile: id, kind };
+            let note = Note { position: at.position, at: at.now, profile: id, kind };
             effects.push(crate::Effect::Note(Box::new(note)));
         }
     }
@@ -86,93 +85,75 @@ impl Partition {
     /// `Merge`: hands this person's state to the survivor and leaves a forwarding tombstone.
     pub(super) fn merge_away(
         &mut self,
-        union: MergeId,
-        from: ProfileId,
-        into: ProfileId,
+        union: Union,
         position: LogPosition,
         effects: &mut Effects,
     ) {
-        let before = self.replace(from, Stored::Absorbed { into, id: union });
+        let tombstone = Stored::Absorbed { into: union.into, id: union.id };
+        let before = self.replace(union.from, tombstone);
         let Stored::Live(profile) = before else { unreachable!("only the living are merged away") };
-        self.forget_registers(from);
+        self.forget_registers(union.from);
         for run in &profile.runs {
             if let Some(pins) = self.registers.pins.get_mut(&run.version) {
                 *pins = pins.saturating_sub(1);
             }
         }
         self.registers.pins.retain(|_, pins| *pins > 0);
-        self.hand_over(union, from, into, *profile, position, effects);
+        self.hand_over(union, *profile, position, effects);
     }
 
     /// Gives the survivor the state: here at once, elsewhere by an `Absorb`.
     pub(super) fn hand_over(
         &mut self,
-        union: MergeId,
-        from: ProfileId,
-        into: ProfileId,
+        union: Union,
         profile: Profile,
         position: LogPosition,
         effects: &mut Effects,
     ) {
+        let into = union.into;
         if self.lives_here(into) && matches!(self.stored(into), Some(Stored::Live(_))) {
-            let at = self.now;
-            self.absorb_profile(union, into, from, profile, position, at, effects);
+            let at = At { position, offset: position.offset, now: self.now };
+            self.absorb_profile(union, profile, at, effects);
             return;
         }
-        let state = crate::codec::encode(&profile);
-        Self::forward(effects, into, Some(OwnedRecord::Absorb { id: union, from, state }));
+        let (id, from, state) = (union.id, union.from, crate::codec::encode(&profile));
+        Self::forward(effects, into, Some(OwnedRecord::Absorb { id, from, state }));
     }
 
     /// `Absorb`: the state has come.
-    #[expect(clippy::too_many_arguments, reason = "a record's fields and where it stands")]
     pub(super) fn absorb_state(
         &mut self,
-        union: MergeId,
-        into: ProfileId,
-        from: ProfileId,
+        union: Union,
         state: &[u8],
-        position: LogPosition,
-        at: Timestamp,
+        at: At,
         effects: &mut Effects,
     ) {
         // Unreadable bytes are another build's: the merge completes without them, and says so.
         let profile = crate::codec::decode::<Profile>(state).unwrap_or_else(|error| {
             let kind = NoteKind::Limit { what: error.to_string().into(), limit: 0 };
-            let note = Note { position, at, profile: into, kind };
+            let note = Note { position: at.position, at: at.now, profile: union.into, kind };
             effects.push(crate::Effect::Note(Box::new(note)));
-            Profile::new(from)
+            Profile::new(union.from)
         });
-        self.absorb_profile(union, into, from, profile, position, at, effects);
+        self.absorb_profile(union, profile, at, effects);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a record's fields and where it stands")]
-    fn absorb_profile(
-        &mut self,
-        union: MergeId,
-        into: ProfileId,
-        from: ProfileId,
-        profile: Profile,
-        position: LogPosition,
-        at: Timestamp,
-        effects: &mut Effects,
-    ) {
+    fn absorb_profile(&mut self, union: Union, profile: Profile, at: At, effects: &mut Effects) {
+        let into = union.into;
         // Parked: as if the state had come with the announcement.
-        let at = self.parked.get(&into).map_or(at, |parked| parked.since);
-        self.with(into, position, position.offset, at, effects, |step| {
-            step.absorb(union, from, profile);
-        });
+        let now = self.parked.get(&into).map_or(at.now, |parked| parked.since);
+        let at = At { now, ..at };
+        self.with(into, at, effects, |step| step.absorb(union.id, union.from, profile));
         let awaited = self.parked.get_mut(&into).and_then(|parked| {
-            let place = parked.waiting.iter().position(|waiting| *waiting == union)?;
+            let place = parked.waiting.iter().position(|waiting| *waiting == union.id)?;
             parked.waiting.remove(place);
             Some(parked.waiting.is_empty())
         });
         match awaited {
-            Some(true) => self.unpark(into, position, effects),
+            Some(true) => self.unpark(into, at.position, effects),
             Some(false) => {}
             None => {
-                self.with(into, position, position.offset, at, effects, |step| {
-                    step.profile.absorbed_early.push(union);
-                });
+                self.with(into, at, effects, |step| step.profile.absorbed_early.push(union.id));
             }
         }
     }
@@ -184,12 +165,8 @@ impl Partition {
         for parked in records.by_ref() {
             self.fire_alone(id, position, parked.at, effects);
             let record = parked.record.addressed_to(id);
-            match self.stored(id) {
-                Some(Stored::Live(_)) => {
-                    self.person(id, position, parked.offset, parked.at, &record, effects);
-                }
-                _ => self.addressed(id, position, parked.at, &record, effects),
-            }
+            let at = At { position, offset: parked.offset, now: parked.at };
+            self.addressed(id, at, &record, effects);
             // Another union was announced in between: the rest waits for it.
             if let Some(again) = self.parked.get_mut(&id) {
                 again.records.extend(records);
@@ -223,29 +200,31 @@ impl Partition {
     /// unmerge gives back makes the person live again.
     pub(super) fn at_tombstone(
         &mut self,
-        id: ProfileId,
-        into: ProfileId,
-        union: MergeId,
+        done: Union,
         position: LogPosition,
         record: &Record<'_>,
         effects: &mut Effects,
     ) {
+        let Union { id, from, into } = done;
         match record {
-            Record::Absorb { id: undone, from, state, .. } if *undone == union && *from == into => {
+            Record::Absorb { id: undone, from: survivor, state, .. }
+                if *undone == id && *survivor == into =>
+            {
                 if let Ok(profile) = crate::codec::decode::<Profile>(state) {
-                    self.replace(id, Stored::Live(Box::new(profile)));
-                    let now = self.now;
-                    self.with(id, position, position.offset, now, effects, |step| {
+                    self.replace(from, Stored::Live(Box::new(profile)));
+                    let at = At { position, offset: position.offset, now: self.now };
+                    self.with(from, at, effects, |step| {
                         step.count_runs();
                         step.remember_segments();
                     });
                 }
             }
             // Told again of a union that is done.
-            Record::Merge { id: again, .. } if *again == union => {}
+            Record::Merge { id: again, .. } if *again == id => {}
             // Absorbed by another union first: this one's survivor must not wait for ever.
-            Record::Merge { id: union, from, into } => {
-                self.hand_over(*union, *from, *into, Profile::new(*from), position, effects);
+            Record::Merge { id, from, into } => {
+                let union = Union { id: *id, from: *from, into: *into };
+                self.hand_over(union, Profile::new(*from), position, effects);
             }
             _ => Self::forward(effects, into, OwnedRecord::of(record)),
         }

@@ -1,7 +1,6 @@
 //! Time: a person's zone, calendar arithmetic across DST, quiet windows as intervals of instants.
 
 mod calendar;
-mod countries;
 mod quiet;
 mod zone;
 

@@ -11,15 +11,15 @@ use sojourn_model::Timestamp;
 /// A window: minutes after local midnight; `to` at or before `from` crosses midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Window {
+    zone: Tz,
     from: u16,
     to: u16,
     drop: bool,
 }
 
-/// The windows that concern one message, in one zone.
-#[derive(Debug, Clone)]
+/// The windows that concern one message, each in its zone.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct QuietPlan {
-    zone: Tz,
     windows: Vec<Window>,
 }
 
@@ -33,38 +33,34 @@ pub(crate) struct Quiet {
 }
 
 impl QuietPlan {
-    pub(crate) fn new(zone: Tz) -> Self {
-        Self { zone, windows: Vec::new() }
-    }
-
     /// Adds a window. Equal ends are an empty window.
-    pub(crate) fn add(&mut self, from: u16, to: u16, drop: bool) {
+    pub(crate) fn add(&mut self, zone: Tz, from: u16, to: u16, drop: bool) {
         if from != to {
-            self.windows.push(Window { from, to, drop });
+            self.windows.push(Window { zone, from, to, drop });
         }
     }
 
     /// The window's interval that holds `at`, if any.
-    fn holding(&self, window: Window, at: Timestamp) -> Option<(Timestamp, Timestamp)> {
-        let today = day_of(self.zone, at);
+    fn holding(window: Window, at: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        let today = day_of(window.zone, at);
         // Two days back: where the clocks skip a day, yesterday's evening is two dates ago.
         (-2..=1).find_map(|ahead| {
-            let (start, end) = self.interval(window, plus_days(today, ahead));
+            let (start, end) = Self::interval(window, plus_days(today, ahead));
             (start <= at && at < end).then_some((start, end))
         })
     }
 
-    fn interval(&self, window: Window, day: chrono::NaiveDate) -> (Timestamp, Timestamp) {
+    fn interval(window: Window, day: chrono::NaiveDate) -> (Timestamp, Timestamp) {
         let end_day = if window.to <= window.from { plus_days(day, 1) } else { day };
-        (resolve(self.zone, day, window.from), resolve(self.zone, end_day, window.to))
+        (resolve(window.zone, day, window.from), resolve(window.zone, end_day, window.to))
     }
 
     /// Whether `at` is quiet, and until when.
     pub(crate) fn at(&self, at: Timestamp) -> Option<Quiet> {
-        let first = self.windows.iter().find(|&&window| self.holding(window, at).is_some())?;
+        let first = self.windows.iter().find(|&&window| Self::holding(window, at).is_some())?;
         let mut until = at;
         for _ in 0..QUIET_JOINS_MAX {
-            let ends = self.windows.iter().filter_map(|&window| self.holding(window, until));
+            let ends = self.windows.iter().filter_map(|&window| Self::holding(window, until));
             match ends.map(|(_, end)| end).max() {
                 Some(end) => {
                     assert!(end > until, "an interval that holds an instant ends after it");
@@ -78,9 +74,9 @@ impl QuietPlan {
 
     /// The next quiet time that begins after `at`, which is not quiet: (from, until).
     pub(crate) fn next(&self, at: Timestamp) -> Option<(Timestamp, Option<Timestamp>)> {
-        let today = day_of(self.zone, at);
         let starts = self.windows.iter().flat_map(|&window| {
-            (-1..=3).map(move |ahead| self.interval(window, plus_days(today, ahead)))
+            let today = day_of(window.zone, at);
+            (-1..=3).map(move |ahead| Self::interval(window, plus_days(today, ahead)))
         });
         let from = starts.filter(|(start, end)| start < end && *start > at).map(|s| s.0).min()?;
         Some((from, self.at(from).and_then(|quiet| quiet.until)))
@@ -97,8 +93,8 @@ mod tests {
         Timestamp(DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis())
     }
     fn plan(zone: Tz, windows: &[(u16, u16)]) -> QuietPlan {
-        let mut plan = QuietPlan::new(zone);
-        windows.iter().for_each(|&(from, to)| plan.add(from * 60, to * 60, false));
+        let mut plan = QuietPlan::default();
+        windows.iter().for_each(|&(from, to)| plan.add(zone, from * 60, to * 60, false));
         plan
     }
     fn check(windows: &[(u16, u16)], now: &str, until: Option<&str>) {
@@ -120,8 +116,8 @@ mod tests {
 
     #[test]
     fn the_repeated_hour_is_quiet_until_the_first_end() {
-        let mut plan = QuietPlan::new(chrono_tz::Europe::London);
-        plan.add(0, 90, false);
+        let mut plan = QuietPlan::default();
+        plan.add(chrono_tz::Europe::London, 0, 90, false);
         let first_end = at("2026-10-25T00:30:00Z");
         assert_eq!(plan.at(at("2026-10-25T00:10:00Z")).unwrap().until, Some(first_end));
         assert_eq!(plan.at(at("2026-10-25T01:10:00Z")), None);

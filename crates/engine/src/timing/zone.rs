@@ -1,8 +1,8 @@
 //! A person's time zone: declared → newest context → phone's region → country → workspace.
 
-use super::countries::only_zone;
 use chrono_tz::Tz;
 use sojourn_model::ZoneSource;
+use sojourn_rules::normalize::{country_zone, phone_zone};
 
 /// What is known of a person that may tell the zone. Values are as given; invalid ones are skipped.
 #[derive(Debug, Default)]
@@ -37,8 +37,8 @@ pub(crate) fn zone_of(facts: &ZoneFacts<'_>) -> ZoneUsed {
     let named = |name: Option<&str>, source| {
         name.and_then(parse_zone).map(|zone| ZoneUsed { zone, source })
     };
-    let phone = || facts.phone.and_then(phone_region).and_then(|region| only_zone(&region));
-    let country = || facts.country.and_then(only_zone);
+    let phone = || facts.phone.and_then(phone_zone);
+    let country = || facts.country.and_then(country_zone);
     named(facts.declared[0], ZoneSource::Declared)
         .or_else(|| named(facts.declared[1], ZoneSource::Declared))
         .or_else(|| named(facts.context, ZoneSource::Context))

@@ -392,6 +392,36 @@ async fn a_till_asks_and_is_told() {
         assert_eq!((&*stored.event, &*stored.who), ("Store Visited", "loyalty_id:L1"));
         assert_eq!(stored.properties, r#"{"store_id":"york","till":3}"#);
     }
+    // A prompt decided before the visit is kept for it, and shown once.
+    let store = Arc::new(InStore::new(Arc::new(ManualClock::new(RECEIVED))));
+    let bench = bench(Some(store.clone()));
+    bench.gateway.know_people(Arc::new(Anna));
+    for action in ["a1", "a2"] {
+        let request = DeliverRequest {
+            action_id: action.into(),
+            endpoint: ProfileId(7).to_string(),
+            ..DeliverRequest::default()
+        };
+        store.deliver(Outgoing { request, permit: None }).await;
+    }
+    let answer = send(&bench, "POST /v1/checkins", &till, checkin).await;
+    let answer: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(answer["prompt"]["action_id"], "a1");
+    assert_eq!(answer["more"][0]["action_id"], "a2");
+    let again = send(&bench, "POST /v1/checkins", &till, checkin).await;
+    assert_eq!(again.body, r#"{"prompt":null}"#);
+}
+
+struct Anna;
+
+impl crate::People for Anna {
+    fn profile(&self, identifiers: &[sojourn_model::Identifier]) -> Option<ProfileId> {
+        (identifiers[0].to_string() == "loyalty_id:L1").then_some(ProfileId(7))
+    }
+}
+
+#[tokio::test]
+async fn a_checkin_says_what_it_lacks() {
     let bench = bench(None);
     for (body, field) in [
         (r#"{"store_id":"y"}"#, "loyalty_card"),

@@ -11,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::{Map, Value};
 use sojourn_channels::Prompt;
-use sojourn_model::{IdentifierKind, event_names};
+use sojourn_model::{Identifier, IdentifierKind, event_names};
 use std::borrow::Cow;
 
 /// Members that name the person, and the kind they are of.
@@ -73,19 +73,38 @@ pub(super) async fn checkin(
         ..Parts::default()
     };
     let converted = current.converter.assemble(parts, &gateway.envelope(source))?;
-    let prompt = gateway.0.prompts.as_ref().map(|prompts| prompts.expect(&message_id));
+    let who = converted.identifiers.clone();
+    let waiting = gateway.0.prompts.as_ref().map(|prompts| prompts.expect(&message_id));
     let mut load = Load::default();
     let intake = Intake { gateway: &gateway, current: &current, refuses_ads: false };
     intake.push(&mut load, converted);
     gateway.commit(load).await?;
 
-    let prompt = match prompt {
-        Some(prompt) => prompt.wait(PROMPT_TIME_MAX.saturating_sub(started.elapsed())).await,
+    let prompt = match waiting {
+        Some(waiting) => waiting.wait(PROMPT_TIME_MAX.saturating_sub(started.elapsed())).await,
         None => None,
     };
-    let in_time = if prompt.is_some() { "yes" } else { "no" };
+    let mut prompts = match prompt {
+        Some(prompt) => vec![prompt],
+        None => kept(&gateway, &who),
+    };
+    let in_time = if prompts.is_empty() { "no" } else { "yes" };
     metrics::counter!(metric::CHECKINS, "prompt" => in_time).increment(1);
-    Ok(json(&serde_json::json!({ "prompt": prompt.as_ref().map(shown) })))
+    let more = prompts.split_off(prompts.len().min(1));
+    let mut answer = serde_json::json!({ "prompt": prompts.first().map(shown) });
+    if !more.is_empty() {
+        answer["more"] = more.iter().map(shown).collect();
+    }
+    Ok(json(&answer))
+}
+
+/// Prompts that were decided before this visit and wait for the person.
+fn kept(gateway: &Gateway, who: &[Identifier]) -> Vec<Prompt> {
+    let (Some(prompts), Some(people)) = (&gateway.0.prompts, gateway.0.people.get()) else {
+        return Vec::new();
+    };
+    let profile = people.profile(who);
+    profile.map(|profile| prompts.take(&profile.to_string())).unwrap_or_default()
 }
 
 /// A prompt as a till shows it.

@@ -1,0 +1,249 @@
+//! The index behind look-ups: which records concern a person, a decision, an action.
+//!
+//! It follows the durable end of `profiles`, `decisions` and `dispatch` off the hot path and stores
+//! positions only; the rows themselves are read from the log. It may be rebuilt at any time.
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use sojourn_model::{ActionId, DecisionId, ProfileId, Record, Timestamp};
+use sojourn_ports::{Checkpoint, Entry, Log, LogError, ReadLimit, Space, StateStore, Topic, Write};
+use sojourn_proto::{
+    DecisionRecord, DispatchKind, decode_decision_record, decode_dispatch_record,
+    decode_profile_record,
+};
+use std::sync::Arc;
+
+/// Records taken up in one turn (LIM-1).
+const TURN_RECORDS_MAX: usize = 8_192;
+/// Bytes taken up in one turn.
+const TURN_BYTES_MAX: usize = 8 << 20;
+
+/// One followed partition.
+struct Follower {
+    topic: Topic,
+    partition: u16,
+    owner: String,
+    epoch: u64,
+    next: u64,
+}
+
+/// Keeps the index up to date.
+pub struct Indexer {
+    log: Arc<dyn Log>,
+    store: Arc<dyn StateStore>,
+    followers: Vec<Follower>,
+    entries: Vec<Entry>,
+}
+
+impl Indexer {
+    /// Goes on where it stopped.
+    pub fn open(log: Arc<dyn Log>, store: Arc<dyn StateStore>) -> Result<Self> {
+        let mut followers = Vec::new();
+        for topic in [Topic::Profiles, Topic::Decisions, Topic::Dispatch] {
+            for partition in 0..log.partitions(topic) {
+                let owner = owner(topic, partition);
+                let claim = store.claim(&owner)?;
+                let first = log.bounds(topic, partition)?.first;
+                let next = claim.position.unwrap_or(0).max(first);
+                followers.push(Follower { topic, partition, owner, epoch: claim.epoch, next });
+            }
+        }
+        Ok(Self { log, store, followers, entries: Vec::new() })
+    }
+
+    /// Where it stands: for waiting and for `doctor`.
+    pub fn cursors(&self) -> Vec<(Topic, u16, u64)> {
+        self.followers.iter().map(|f| (f.topic, f.partition, f.next)).collect()
+    }
+
+    /// Takes up what has become durable. Gives the number of records.
+    pub fn turn(&mut self) -> Result<usize> {
+        let limit =
+            ReadLimit { records: TURN_RECORDS_MAX, bytes: TURN_BYTES_MAX, durable_only: true };
+        let mut total = 0;
+        for follower in &mut self.followers {
+            self.entries.clear();
+            let read = self.log.read(
+                follower.topic,
+                follower.partition,
+                follower.next,
+                limit,
+                &mut self.entries,
+            );
+            match read {
+                Err(LogError::OutOfRange { first, .. }) => {
+                    follower.next = first;
+                    continue;
+                }
+                other => other?,
+            }
+            let Some(last) = self.entries.last() else { continue };
+            let next = last.offset + 1;
+            let mut writes = Vec::with_capacity(self.entries.len());
+            for entry in &self.entries {
+                match follower.topic {
+                    Topic::Profiles => person_keys(entry, &mut writes),
+                    Topic::Decisions => decision_keys(entry, &mut writes),
+                    _ => dispatch_keys(entry, &mut writes),
+                }
+            }
+            writes.sort_by(|a: &Write, b| a.key.cmp(&b.key));
+            writes.dedup_by(|later, kept| {
+                let same = later.key == kept.key;
+                if same {
+                    kept.value = later.value.take();
+                }
+                same
+            });
+            self.store
+                .checkpoint(&follower.owner, follower.epoch, Checkpoint { position: next, writes })
+                .with_context(|| format!("indexing {}", follower.owner))?;
+            follower.next = next;
+            total += self.entries.len();
+        }
+        Ok(total)
+    }
+}
+
+fn owner(topic: Topic, partition: u16) -> String {
+    format!("index/{}/{partition}", topic.as_str())
+}
+
+fn put(writes: &mut Vec<Write>, key: Vec<u8>, offset: u64) {
+    let value = Some(Bytes::copy_from_slice(&offset.to_be_bytes()));
+    writes.push(Write { space: Space::Index, key: key.into(), value });
+}
+
+/// `p` + profile + time + offset: sorted by person, then by when it occurred.
+fn person_key(profile: ProfileId, at: Timestamp, offset: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(25);
+    key.push(b'p');
+    key.extend(profile.0.to_be_bytes());
+    // Flipping the sign bit orders negative times before positive ones.
+    key.extend((at.0 as u64 ^ 1 << 63).to_be_bytes());
+    key.extend(offset.to_be_bytes());
+    key
+}
+
+fn person_keys(entry: &Entry, writes: &mut Vec<Write>) {
+    if let Ok(record) = decode_profile_record(&entry.value)
+        && let Record::Touchpoint { profile, touchpoint } = record.record
+    {
+        let at = touchpoint.occurred_at.map_or(entry.log_time, |at| at.min(entry.log_time));
+        put(writes, person_key(profile, at, entry.offset), entry.offset);
+    }
+}
+
+fn decision_keys(entry: &Entry, writes: &mut Vec<Write>) {
+    match decode_decision_record(&entry.value) {
+        Ok((_, DecisionRecord::Decision(decision))) => {
+            put(writes, person_key(decision.profile, decision.at, entry.offset), entry.offset);
+            put(writes, named(b'd', &decision.id.to_string()), entry.offset);
+            if let Some(action) = decision.action {
+                put(writes, named(b'a', &action.to_string()), entry.offset);
+            }
+        }
+        Ok((_, DecisionRecord::Note(note))) => {
+            put(writes, person_key(note.profile, note.at, entry.offset), entry.offset);
+        }
+        Err(_) => {}
+    }
+}
+
+fn dispatch_keys(entry: &Entry, writes: &mut Vec<Write>) {
+    if let Ok(record) = decode_dispatch_record(&entry.value)
+        && matches!(record.kind, DispatchKind::Outcome { .. })
+    {
+        let profile = record.action.0.profile;
+        put(writes, person_key(profile, record.at, entry.offset), entry.offset);
+        put(writes, named(b'a', &record.action.to_string()), entry.offset);
+    }
+}
+
+fn named(kind: u8, id: &str) -> Vec<u8> {
+    let mut key = vec![kind];
+    key.extend(id.as_bytes());
+    key
+}
+
+/// Looks things up.
+#[derive(Clone)]
+pub struct Index {
+    log: Arc<dyn Log>,
+    store: Arc<dyn StateStore>,
+}
+
+impl Index {
+    /// Over a log and the store that the indexer writes.
+    pub fn new(log: Arc<dyn Log>, store: Arc<dyn StateStore>) -> Self {
+        Self { log, store }
+    }
+
+    /// Records of `topic` that concern `profile`, the newest `limit` of them, oldest first.
+    pub fn person(&self, topic: Topic, profile: ProfileId, limit: usize) -> Result<Vec<Entry>> {
+        let partitions = self.log.partitions(topic);
+        let mut prefix = vec![b'p'];
+        prefix.extend(profile.0.to_be_bytes());
+        let mut end = prefix.clone();
+        end.extend([0xff; 17]);
+        let mut places: Vec<(u16, u64)> = Vec::new();
+        // A profile's records stand in one partition of `profiles` and `decisions`; outcomes may
+        // stand anywhere.
+        let wanted = match topic {
+            Topic::Dispatch => 0..partitions,
+            _ => {
+                let own = profile.partition(partitions);
+                own..own + 1
+            }
+        };
+        for partition in wanted {
+            let owner = owner(topic, partition);
+            self.store.scan(&owner, Space::Index, &prefix, Some(&end), &mut |_, value| {
+                if let Ok(offset) = value.try_into() {
+                    places.push((partition, u64::from_be_bytes(offset)));
+                }
+                true
+            })?;
+        }
+        let from = places.len().saturating_sub(limit);
+        let mut entries = Vec::with_capacity(places.len() - from);
+        for (partition, offset) in &places[from..] {
+            entries.extend(self.read(topic, *partition, *offset)?);
+        }
+        Ok(entries)
+    }
+
+    /// The record of a decision.
+    pub fn decision(&self, id: DecisionId) -> Result<Option<Entry>> {
+        self.by_name(Topic::Decisions, &named(b'd', &id.to_string()))
+    }
+
+    /// The decision that approved an action.
+    pub fn action(&self, id: ActionId) -> Result<Option<Entry>> {
+        self.by_name(Topic::Decisions, &named(b'a', &id.to_string()))
+    }
+
+    fn by_name(&self, topic: Topic, key: &[u8]) -> Result<Option<Entry>> {
+        for partition in 0..self.log.partitions(topic) {
+            let key = Bytes::copy_from_slice(key);
+            let found = self.store.get(&owner(topic, partition), Space::Index, &[key])?;
+            if let Some(value) = found.into_iter().next().flatten() {
+                let offset = value[..].try_into().map(u64::from_be_bytes);
+                let offset = offset.map_err(|_| anyhow::anyhow!("an index entry is damaged"))?;
+                return self.read(topic, partition, offset);
+            }
+        }
+        Ok(None)
+    }
+
+    /// One record; `None` when retention has taken it.
+    fn read(&self, topic: Topic, partition: u16, offset: u64) -> Result<Option<Entry>> {
+        let mut out = Vec::new();
+        let limit = ReadLimit { records: 1, bytes: 1, durable_only: false };
+        match self.log.read(topic, partition, offset, limit, &mut out) {
+            Ok(()) => Ok(out.into_iter().next()),
+            Err(LogError::OutOfRange { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

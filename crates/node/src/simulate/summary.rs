@@ -1,0 +1,132 @@
+//! What a simulation counted.
+
+use serde::Serialize;
+use sojourn_model::{Decision, Name, Note, NoteKind, Outcome, ProfileId, Timestamp};
+use std::collections::{BTreeMap, HashSet};
+
+/// Counts of one run.
+#[derive(Debug, Default, Clone, Serialize, PartialEq)]
+pub struct Summary {
+    /// Lines read.
+    pub lines: u64,
+    /// Touchpoints of somebody.
+    pub touchpoints: u64,
+    /// Touchpoints that were copies of an earlier one.
+    pub duplicates: u64,
+    /// Touchpoints without a usable identifier.
+    pub nobody: u64,
+    /// Lines that were not taken, by reason.
+    pub rejected: BTreeMap<String, u64>,
+    /// Touchpoints of people who had been erased.
+    pub erased: u64,
+    /// People: profiles seen, less those that turned out to be somebody known.
+    pub people: u64,
+    /// Merges.
+    pub merges: u64,
+    /// Log time of the first and last line.
+    pub from: Option<Timestamp>,
+    /// See `from`.
+    pub to: Option<Timestamp>,
+    /// Per journey.
+    pub journeys: BTreeMap<Name, JourneyCounts>,
+    /// Evaluations by outcome and reason: `approve`, `suppress: cap`, `defer: quiet_hours`, …
+    pub verdicts: BTreeMap<String, u64>,
+    /// How many (person, week) pairs had so many messages: contacts per person per week.
+    pub contacts_per_week: BTreeMap<u32, u64>,
+    /// Limits that were reached, by name.
+    pub limits: BTreeMap<Name, u64>,
+    #[serde(skip)]
+    seen: HashSet<ProfileId>,
+    #[serde(skip)]
+    weeks: BTreeMap<(ProfileId, i64), u32>,
+}
+
+/// Counts of one journey.
+#[derive(Debug, Default, Clone, Serialize, PartialEq)]
+pub struct JourneyCounts {
+    /// Runs that began.
+    pub entered: u64,
+    /// Entries refused, by reason.
+    pub refused: BTreeMap<Name, u64>,
+    /// Runs that ended, by reason.
+    pub ended: BTreeMap<Name, u64>,
+    /// Goals met in their window.
+    pub converted: u64,
+    /// Their value.
+    pub value: f64,
+    /// Per step id: how many runs came to it.
+    pub reached: BTreeMap<Name, u64>,
+    /// Per send step: evaluations by outcome and reason.
+    pub sends: BTreeMap<Name, BTreeMap<String, u64>>,
+}
+
+/// Milliseconds of a week.
+const WEEK_MS: i64 = 7 * 86_400_000;
+/// 1970-01-01 was a Thursday: weeks of the summary begin on Monday, UTC.
+const MONDAY_SHIFT_MS: i64 = 3 * 86_400_000;
+
+impl Summary {
+    /// Counts a decision.
+    pub fn decision(&mut self, decision: &Decision) {
+        let verdict = match decision.reason {
+            Some(reason) => format!("{}: {}", decision.outcome.as_str(), reason.as_str()),
+            None => decision.outcome.as_str().to_owned(),
+        };
+        let counts = self.journeys.entry(decision.journey.clone()).or_default();
+        *counts
+            .sends
+            .entry(decision.step.clone())
+            .or_default()
+            .entry(verdict.clone())
+            .or_default() += 1;
+        *self.verdicts.entry(verdict).or_default() += 1;
+        if matches!(decision.outcome, Outcome::Approve | Outcome::Reroute) {
+            let week = (decision.at.0 + MONDAY_SHIFT_MS).div_euclid(WEEK_MS);
+            *self.weeks.entry((decision.profile, week)).or_default() += 1;
+        }
+    }
+
+    /// Counts a note.
+    pub fn note(&mut self, note: &Note) {
+        match &note.kind {
+            NoteKind::Entered { journey, .. } => self.journey(journey).entered += 1,
+            NoteKind::EntryRefused { journey, reason, .. } => {
+                *self.journey(journey).refused.entry(reason.clone()).or_default() += 1;
+            }
+            NoteKind::Ended { journey, reason, .. } => {
+                *self.journey(journey).ended.entry(reason.clone()).or_default() += 1;
+            }
+            NoteKind::Moved { journey, step, .. } => {
+                *self.journey(journey).reached.entry(step.clone()).or_default() += 1;
+            }
+            NoteKind::Converted { journey, value, .. } => {
+                let counts = self.journey(journey);
+                counts.converted += 1;
+                counts.value += value.unwrap_or(0.0);
+            }
+            NoteKind::Merged { from } => {
+                self.merges += 1;
+                self.seen.remove(from);
+            }
+            NoteKind::Limit { what, .. } => *self.limits.entry(what.clone()).or_default() += 1,
+            _ => {}
+        }
+    }
+
+    /// Draws the sums that need everything.
+    pub fn finish(&mut self) {
+        self.people = self.seen.len() as u64;
+        for &count in self.weeks.values() {
+            *self.contacts_per_week.entry(count).or_default() += 1;
+        }
+    }
+
+    /// Counts a person.
+    pub fn person(&mut self, profile: ProfileId) {
+        self.seen.insert(profile);
+    }
+
+    fn journey(&mut self, name: &Name) -> &mut JourneyCounts {
+        self.journeys.entry(name.clone()).or_default()
+    }
+}
