@@ -82,12 +82,16 @@ impl IdentityRules {
     pub fn usable(&self, source: &str, identifier: &Identifier) -> bool {
         let device =
             matches!(identifier.kind, IdentifierKind::DeviceId | IdentifierKind::AnonymousId);
-        !(device && !self.shared_sources.is_empty() && self.shared_sources.contains(source))
-            && !(!self.non_joining.is_empty() && self.non_joining.contains(&identifier.kind))
-            && !is_blocked(&identifier.value)
-            && !(!self.blocked.is_empty()
-                && self.blocked.contains(&identifier.value.to_lowercase()))
-            && identifier.value.len() <= limits::IDENTIFIER_BYTES_MAX
+        let value = &identifier.value;
+        let configured = || self.blocked.contains(&value.to_lowercase());
+        if device && self.shared_sources.contains(source) {
+            return false;
+        }
+        if self.non_joining.contains(&identifier.kind) {
+            return false;
+        }
+        let blocked = is_blocked(value) || (!self.blocked.is_empty() && configured());
+        !blocked && value.len() <= limits::IDENTIFIER_BYTES_MAX
     }
 }
 

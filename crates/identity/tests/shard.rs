@@ -154,7 +154,7 @@ proptest! {
                     shard = house.shard();
                 }
                 3 => _ = house.clock.advance(DurationMs(30)),
-                4 if house.random % 8 == 0 => {
+                4 if house.random.is_multiple_of(8) => {
                     house.store.empty();
                     shard = house.shard();
                 }

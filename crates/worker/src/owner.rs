@@ -425,10 +425,12 @@ impl PartitionOwner {
             entries.iter().map(|entry| decode_profile_record(&entry.value)).collect();
         let mut ids = Vec::new();
         let owned = self.owned.as_ref().expect("claimed");
-        for (entry, record) in entries.iter().zip(&records) {
-            if let Ok(record) = record {
-                owned.partition.missing(entry.log_time, &record.record, &mut ids);
-            }
+        for record in records.iter().flatten() {
+            owned.partition.missing(Timestamp::MIN, &record.record, &mut ids);
+        }
+        // Whose timers come due in this batch is asked once, for its last instant.
+        if let Some(last) = entries.last() {
+            owned.partition.missing(last.log_time, &Record::Tick, &mut ids);
         }
         self.load(&mut ids)?;
         for (entry, record) in entries.iter().zip(&records) {
