@@ -279,6 +279,12 @@ impl Simulation {
         watch: &mut dyn Watch,
     ) -> Result<()> {
         let position = self.next_position();
+        // Nothing is ever evicted here: whoever is not in memory has not been seen before.
+        let mut missing = Vec::new();
+        self.partition.missing(at, record, &mut missing);
+        for profile in missing {
+            self.partition.load(profile, None).context("a new profile")?;
+        }
         self.partition.apply(position, at, record, &mut self.effects);
         for effect in self.effects.drain() {
             match effect {
