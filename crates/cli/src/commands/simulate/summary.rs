@@ -243,7 +243,9 @@ mod tests {
     use super::*;
 
     fn summary(sent: u64, refused: u64) -> Summary {
-        let mut summary = Summary { touchpoints: 10, people: 3, ..Summary::default() };
+        let mut summary = Summary::default();
+        summary.touchpoints = 10;
+        summary.people = 3;
         let verdicts: BTreeMap<String, u64> =
             [("approve".to_owned(), sent), ("suppress: cap".to_owned(), refused)].into();
         summary.verdicts = verdicts.clone();
