@@ -279,11 +279,11 @@ impl Simulation {
         watch: &mut dyn Watch,
     ) -> Result<()> {
         let position = self.next_position();
-        // Nothing is ever evicted here: whoever is not in memory has not been seen before.
+        // Everybody stays in memory: who is missing has not been met before.
         let mut missing = Vec::new();
         self.partition.missing(at, record, &mut missing);
-        for profile in missing {
-            self.partition.load(profile, None).context("a new profile")?;
+        for id in missing {
+            self.partition.load(id, None)?;
         }
         self.partition.apply(position, at, record, &mut self.effects);
         for effect in self.effects.drain() {
