@@ -193,6 +193,24 @@ impl Node {
         &self.inner.shared.health
     }
 
+    /// A view of a person as `person` shows it, of everything that was acknowledged before.
+    pub fn view(&self, person: &str, view: &str) -> Result<serde_json::Value> {
+        self.settle();
+        self.inner.queries.view(person, view, 0)
+    }
+
+    /// Why a decision was taken, in a sentence and as a row.
+    pub fn explain(&self, id: &str, for_customer: bool) -> Result<(String, serde_json::Value)> {
+        self.settle();
+        self.inner.queries.explain(id, for_customer)
+    }
+
+    fn settle(&self) {
+        if let Some(runtime) = &self.runtime {
+            runtime.block_on(self.inner.settled());
+        }
+    }
+
     /// Drains: no new requests, what was taken is finished as far as it goes at once, every role
     /// checkpoints.
     pub fn stop(mut self) -> Result<()> {
