@@ -228,6 +228,13 @@ fn numbers_and_instants_read_naturally() {
     let json: serde_json::Value = serde_json::from_slice(&message.variables_json).unwrap();
     assert_eq!(json["profile"]["points"], 20);
     assert_eq!(json["profile"]["at"], "2026-02-25T06:13:20.000Z");
+    // As the log gives an instant back, and as sources write it.
+    for text in ["2026-02-25T06:13:20.000Z", "2026-02-25T07:13:20+01:00", "2026-02-25"] {
+        let at = action("service", &[("at", Value::text(text))]);
+        let body = "{{ profile.at | date: '%d %b %Y' }} {{ profile.at }}";
+        let message = renderer(html(body)).render(&at).unwrap();
+        assert_eq!(message.html, format!("25 Feb 2026 {text}"));
+    }
 }
 
 #[test]
