@@ -151,10 +151,13 @@ fn marketing_shows_the_way_out_and_service_does_not() {
     assert!(message.html.ends_with("</p></body></html>"), "{}", message.html);
     assert!(message.text.contains(&message.unsubscribe_url), "{}", message.text);
 
-    let own = renderer(html("<a href=\"{{ links.unsubscribe }}\">bye</a> 12 Mill Lane, York"))
+    let own = renderer(html(
+        "<a href=\"{{ links.unsubscribe }}\">bye</a> {{ company.name }}, {{ company.postal_address }}",
+    ))
         .render(&action("marketing", &[]))
         .unwrap();
     assert_eq!(own.html.matches("/u/").count(), 1, "{}", own.html);
+    assert!(own.html.ends_with("bye</a> Marlow Bakery, 12 Mill Lane, York"), "{}", own.html);
 
     let service = renderer(html("<p>x</p>")).render(&action("service", &[])).unwrap();
     assert_eq!((service.html.as_str(), service.unsubscribe_url.as_str()), ("<p>x</p>", ""));
