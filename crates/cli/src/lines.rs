@@ -276,7 +276,7 @@ fn end_words(reason: &str) -> String {
     match reason {
         "done" => "every step is done".to_owned(),
         "exited" => "what it waited for has become unnecessary".to_owned(),
-        "goal_met" => "goal met".to_owned(),
+        "goal_met" => "its goal is reached".to_owned(),
         "merged" => "joined with the same run of the same person".to_owned(),
         other => other.strip_prefix("exit: ").unwrap_or(other).to_owned(),
     }

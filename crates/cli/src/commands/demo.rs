@@ -422,6 +422,72 @@ fn link(text: &str, mark: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sojourn_model::{Decision, Note};
+    use sojourn_node::{rows, simulate};
+
+    /// Hands what a simulation tells to the ledger and the screen, as the tail would.
+    struct Spectator<'a> {
+        ledger: Ledger,
+        screen: Screen,
+        definitions: &'a Definitions,
+    }
+
+    impl Spectator<'_> {
+        fn take(&mut self, kind: &str, record: Value) {
+            self.ledger.take(kind, &record);
+            self.screen.take(kind, record);
+        }
+    }
+
+    impl simulate::Watch for Spectator<'_> {
+        fn decision(&mut self, decision: &Decision) -> Result<()> {
+            let record = rows::decision(decision, Some(self.definitions));
+            self.take("decision", record);
+            Ok(())
+        }
+        fn note(&mut self, note: &Note) -> Result<()> {
+            let record = rows::note(note);
+            self.take("note", record);
+            Ok(())
+        }
+    }
+
+    /// The whole story, through the same engine: the second look agrees with it, and would not
+    /// if it had allowed one message more.
+    #[test]
+    fn the_second_look_agrees_with_the_engine_over_the_whole_story() {
+        let folder = tempfile::tempdir().unwrap();
+        let shop = folder.path().join("shop");
+        init::write(&shop, init::find("shop").unwrap()).unwrap();
+        let (files, compiled) = workspace::compile(&shop).unwrap();
+        let definitions = compiled.definitions.unwrap();
+        let zone = chrono_tz::Europe::London;
+        let people = cast::people(1);
+        let begins = noon(zone).unwrap();
+        let mut lines = String::new();
+        for (number, step) in script::write(1, &people).iter().enumerate() {
+            lines.push_str(&step.line(begins, 1, number + 1).to_string());
+            lines.push('\n');
+        }
+        let mut spectator = Spectator {
+            ledger: Ledger::default(),
+            screen: Screen::new(&people, cast::directory(&people), zone, shop.join("data/outbox")),
+            definitions: &definitions,
+        };
+        let until = begins.plus(DurationMs::days(3));
+        let simulation = simulate::Simulation::new(&files, &shop).unwrap();
+        let summary = simulation.run(&mut lines.as_bytes(), Some(until), &mut spectator).unwrap();
+        assert!(summary.merges > 5, "{}", summary.merges);
+        let check = spectator.ledger.check(&definitions.policy);
+        assert_eq!(check.faults, Vec::<String>::new());
+        assert!(check.windows > 100, "{}", check.windows);
+
+        let mut stricter = definitions.policy.clone();
+        for cap in &mut stricter.caps {
+            cap.at_most = 0;
+        }
+        assert!(!spectator.ledger.check(&stricter).faults.is_empty());
+    }
 
     #[test]
     fn links_are_found_by_their_path() {

@@ -10,6 +10,7 @@ mod lint;
 mod order;
 mod person;
 mod publish;
+mod simulate;
 mod tail;
 
 use crate::exit::{self, Exit};
@@ -72,6 +73,7 @@ enum Command {
     Init(init::Init),
     Lint(lint::Lint),
     Publish(publish::Publish),
+    Simulate(simulate::Simulate),
     Import(import::Import),
     Person(person::Person),
     Explain(explain::Explain),
@@ -94,6 +96,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Init(args)) => args.run(globals),
         Some(Command::Lint(args)) => args.run(globals),
         Some(Command::Publish(args)) => args.run(globals),
+        Some(Command::Simulate(args)) => args.run(globals),
         Some(Command::Import(args)) => args.run(globals),
         Some(Command::Person(args)) => args.run(globals),
         Some(Command::Explain(args)) => args.run(globals),
