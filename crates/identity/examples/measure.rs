@@ -18,21 +18,43 @@ fn main() {
             let mut values = Vec::new();
             for n in 0..5_000u64 {
                 let person = (chunk * 5_000 + n).wrapping_mul(7919) % people;
-                let (message, u, a) = (format!("message-{round}-{person}"), format!("u{person}"), format!("a{person}"));
-                let t = Touchpoint { message_id: &message, source: "site", channel: "web", event: "Product Viewed",
-                    identifiers: vec![Identifier::new(IdentifierKind::CustomerId, &u), Identifier::new(IdentifierKind::AnonymousId, &a)],
-                    occurred_at: None, received_at: Timestamp(0), properties: r#"{"product_id":"p-1234","price":19.99,"category":"shoes"}"#,
-                    traits: "", context: r#"{"timezone":"Europe/London"}"#, imported: false, profile: None };
+                let (message, u, a) = (
+                    format!("message-{round}-{person}"),
+                    format!("u{person}"),
+                    format!("a{person}"),
+                );
+                let t = Touchpoint {
+                    message_id: &message,
+                    source: "site",
+                    channel: "web",
+                    event: "Product Viewed",
+                    identifiers: vec![
+                        Identifier::new(IdentifierKind::CustomerId, &u),
+                        Identifier::new(IdentifierKind::AnonymousId, &a),
+                    ],
+                    occurred_at: None,
+                    received_at: Timestamp(0),
+                    properties: r#"{"product_id":"p-1234","price":19.99,"category":"shoes"}"#,
+                    traits: "",
+                    context: r#"{"timezone":"Europe/London"}"#,
+                    imported: false,
+                    profile: None,
+                };
                 let mut bytes = Vec::new();
                 sojourn_proto::encode_touchpoint_record(&t, &mut bytes);
                 values.push(Bytes::from(bytes));
             }
-            log.append(vec![Append { topic: Topic::Touchpoints, partition: 0, values }], None).unwrap();
+            log.append(vec![Append { topic: Topic::Touchpoints, partition: 0, values }], None)
+                .unwrap();
         }
         let begun = std::time::Instant::now();
         while shard.turn().unwrap() != Progress::Idle {}
         let turns = begun.elapsed();
         shard.finish().unwrap();
-        println!("round {round}: {:.0}/s without commit, {:.0}/s with", people as f64 / turns.as_secs_f64(), people as f64 / begun.elapsed().as_secs_f64());
+        println!(
+            "round {round}: {:.0}/s without commit, {:.0}/s with",
+            people as f64 / turns.as_secs_f64(),
+            people as f64 / begun.elapsed().as_secs_f64()
+        );
     }
 }
