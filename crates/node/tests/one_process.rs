@@ -73,7 +73,7 @@ fn track(event: &str, id: &str, properties: Value) -> Value {
 
 fn mails(dir: &Path) -> usize {
     std::fs::read_dir(dir.join("out")).map_or(0, |files| {
-        files.filter(|file| file.as_ref().is_ok_and(|file| file.file_name().to_string_lossy().ends_with(".eml"))).count()
+        files.filter(|file| file.as_ref().is_ok_and(|file| file.file_name().to_string_lossy().ends_with(".json"))).count()
     })
 }
 
