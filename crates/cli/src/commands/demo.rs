@@ -96,7 +96,9 @@ impl Demo {
             definitions.workspace.time_zone.parse().unwrap_or(chrono_tz::Tz::UTC);
         let noon = noon(zone)?;
         let clock: Arc<dyn Clock> = Arc::new(WallClock::scaled(self.speed, Some(noon)));
-        let server = Server::start(&shop, server::demo_options(self.port, Arc::clone(&clock)))?;
+        server::log_lines(globals.log, "error");
+        let options = server::demo_options(&shop, self.port, Arc::clone(&clock), self.speed);
+        let server = Server::start(options)?;
         let outcome = Story {
             args: &self,
             shop: &shop,
@@ -153,7 +155,7 @@ struct Story<'a> {
 impl Story<'_> {
     fn tell(&self, globals: &Globals) -> Result<Exit> {
         let people = cast::people(self.args.seed);
-        let stop = server::stop_on_ctrl_c();
+        let stop = server::stop_on_signal()?;
         let records = self.follow()?;
         let (react, reactions) = channel();
         let (told, tellings) = channel();
