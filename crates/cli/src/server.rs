@@ -71,7 +71,12 @@ pub(crate) fn options(dir: &Path, port: Option<u16>) -> NodeOptions {
 }
 
 /// A node on a clock that runs `speed` times faster.
-pub(crate) fn demo_options(dir: &Path, port: u16, clock: Arc<dyn Clock>, speed: f64) -> NodeOptions {
+pub(crate) fn demo_options(
+    dir: &Path,
+    port: u16,
+    clock: Arc<dyn Clock>,
+    speed: f64,
+) -> NodeOptions {
     let mut options = NodeOptions::new(dir);
     options.clock = clock;
     options.speed = speed;

@@ -103,6 +103,14 @@ fn defaults_fill_what_is_missing() {
 }
 
 #[test]
+fn the_company_is_there_and_a_footer_of_ones_own_is_enough() {
+    let own = "<p>{{ company.name }}, {{ company.postal_address }} {{ links.unsubscribe }}</p>";
+    let message = renderer(html(own)).render(&action("marketing", &[])).unwrap();
+    assert!(message.html.starts_with("<p>Marlow Bakery, 12 Mill Lane, York https://go.example/u/"));
+    assert_eq!(message.html.matches("12 Mill Lane").count(), 1, "{}", message.html);
+}
+
+#[test]
 fn a_missing_variable_stops_the_message() {
     let with = |required: bool, body: &str| {
         let mut template = html(body);

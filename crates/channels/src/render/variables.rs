@@ -5,18 +5,19 @@ use super::links::SignedLinks;
 use chrono::SecondsFormat;
 use liquid::model::{DateTime, Object, Value as LiquidValue};
 use sojourn_model::{Action, Timestamp, Value};
-use sojourn_rules::Localized;
+use sojourn_rules::{Company, Localized};
 
 /// Largest number that is shown as an integer: exact in a double.
 const INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// What the template sees: the action's variables, `links`, and nil where an optional one is absent.
+/// What the template sees: the action's variables, `links`, `company`, and nil where an optional one is absent.
 ///
 /// A path with no default that is absent (or null) is an error here, before anything is rendered.
 pub(super) fn globals(
     action: &Action,
     localized: &Localized,
     links: &SignedLinks,
+    company: &Company,
 ) -> Result<Object, RenderError> {
     let mut globals = match to_liquid(&action.variables) {
         LiquidValue::Object(object) => object,
@@ -31,6 +32,15 @@ pub(super) fn globals(
         link_values.insert(name.into(), LiquidValue::scalar(url.clone()));
     }
     globals.insert("links".into(), LiquidValue::Object(link_values));
+    let mut company_values = Object::new();
+    for (name, text) in [
+        ("name", &company.name),
+        ("postal_address", &company.postal_address),
+        ("privacy_contact", &company.privacy_contact),
+    ] {
+        company_values.insert(name.into(), LiquidValue::scalar(text.to_string()));
+    }
+    globals.insert("company".into(), LiquidValue::Object(company_values));
     for path in &localized.required {
         if lookup(&globals, path).is_none_or(|value| matches!(value, LiquidValue::Nil)) {
             return Err(RenderError::Missing(path.join(".")));

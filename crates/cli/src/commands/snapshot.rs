@@ -49,14 +49,9 @@ impl Snapshot {
         let now = clock.now();
         let embedded = Embedded::open(dir, &definitions.workspace.storage, clock)
             .map_err(|error| unreachable(format!("{error:#}")))?;
-        let info = sojourn_embedded::snapshot(
-            &embedded.journal,
-            &embedded.store,
-            &self.file,
-            now,
-            None,
-        )
-        .map_err(|error| unreachable(error.to_string()))?;
+        let info =
+            sojourn_embedded::snapshot(&embedded.journal, &embedded.store, &self.file, now, None)
+                .map_err(|error| unreachable(error.to_string()))?;
         embedded.journal.close();
         report("wrote", &self.file, &info, globals)
     }
