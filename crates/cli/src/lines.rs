@@ -231,7 +231,17 @@ fn properties(properties: &Value) -> String {
 }
 
 /// Properties that say nothing to a reader.
-const UNTOLD: [&str; 4] = ["endpoint", "loyalty_card", "instagram", "link"];
+const UNTOLD: [&str; 9] = [
+    "endpoint",
+    "loyalty_card",
+    "instagram",
+    "channel",
+    "purpose",
+    "topic",
+    "journey",
+    "step",
+    "template",
+];
 
 fn decision(record: &Value) -> Shown {
     let outcome = record["outcome"].as_str().unwrap_or("");

@@ -287,7 +287,7 @@ impl Screen {
                 let event = record["event"].as_str().unwrap_or("");
                 event.starts_with("Message ") || event == "Email Delivered"
                     // Told by the line of its effect.
-                    || event == "Consent Changed" || event == "Unsubscribed"
+                    || event == "Consent Changed"
             }
             _ => false,
         };
