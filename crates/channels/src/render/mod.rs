@@ -107,7 +107,7 @@ impl Renderer {
         let compiled = self.compiled(action, localized)?;
         let signed = self.links.sign(action)?;
         let globals =
-            variables::globals(action, localized, &signed, &definitions.workspace.company)?;
+            variables::globals(action, localized, &definitions.workspace.company, &signed)?;
         let mut message = Message {
             subject: compiled.line("subject", &compiled.subject, &globals)?,
             preheader: compiled.line("preheader", &compiled.preheader, &globals)?,
