@@ -32,7 +32,10 @@ const FILES: [(&str, &str); 8] = [
          steps:\n  - id: remind\n    send: { template: cart, channels: [email] }\n",
     ),
     ("templates/cart/en.yaml", "subject: Your basket\nbody: en.txt\n"),
-    ("templates/cart/en.txt", "It is kept for you. {{ links.unsubscribe }} {{ company.postal_address }}\n"),
+    (
+        "templates/cart/en.txt",
+        "It is kept for you. {{ links.unsubscribe }} {{ company.postal_address }}\n",
+    ),
     ("README.md", "not a workspace file\n"),
 ];
 
@@ -73,7 +76,12 @@ fn track(event: &str, id: &str, properties: Value) -> Value {
 
 fn mails(dir: &Path) -> usize {
     std::fs::read_dir(dir.join("out")).map_or(0, |files| {
-        files.filter(|file| file.as_ref().is_ok_and(|file| file.file_name().to_string_lossy().ends_with(".json"))).count()
+        files
+            .filter(|file| {
+                file.as_ref()
+                    .is_ok_and(|file| file.file_name().to_string_lossy().ends_with(".json"))
+            })
+            .count()
     })
 }
 
@@ -92,7 +100,8 @@ fn a_touchpoint_becomes_a_message_that_can_be_explained() {
     write_workspace(dir);
     let node = start(dir);
     let at = node.gateway_address();
-    let identify = json!({"userId": "u1", "messageId": "m1", "traits": {"email": "Ada@Shop.example"}});
+    let identify =
+        json!({"userId": "u1", "messageId": "m1", "traits": {"email": "Ada@Shop.example"}});
     assert_eq!(post(at, "/v1/identify", &identify).0, 200);
     let grant = json!({"channel": "email", "purpose": "marketing", "state": "granted", "endpoint": "ada@shop.example"});
     assert_eq!(post(at, "/v1/track", &track("Consent Changed", "m2", grant)).0, 200);
@@ -103,10 +112,12 @@ fn a_touchpoint_becomes_a_message_that_can_be_explained() {
     eventually("one mail", || mails(dir) == 1);
     let view = |node: &Node, view: &str| node.view("email:ada@shop.example", view).expect("a view");
     let decisions = view(&node, "decisions")["decisions"].as_array().cloned().unwrap_or_default();
-    let outcomes: Vec<_> = decisions.iter().map(|d| (d["outcome"].clone(), d["reason"].clone())).collect();
+    let outcomes: Vec<_> =
+        decisions.iter().map(|d| (d["outcome"].clone(), d["reason"].clone())).collect();
     assert_eq!(outcomes, [(json!("approve"), Value::Null), (json!("suppress"), json!("cap"))]);
     let timeline = view(&node, "timeline")["entries"].as_array().cloned().unwrap_or_default();
-    let touchpoints = timeline.iter().filter(|row| row["kind"] == "touchpoint" && row["source"] == "site");
+    let touchpoints =
+        timeline.iter().filter(|row| row["kind"] == "touchpoint" && row["source"] == "site");
     assert_eq!(touchpoints.count(), 4, "the duplicate counts once: {timeline:#?}");
     let id = decisions[1]["id"].as_str().expect("an id").to_owned();
     let (sentence, _) = node.explain(&id, false).expect("an explanation");
