@@ -5,6 +5,7 @@
 
 mod cast;
 mod chance;
+mod clock;
 mod feeder;
 mod ledger;
 mod screen;
@@ -15,18 +16,19 @@ use super::Globals;
 use super::init;
 use crate::admin::Admin;
 use crate::exit::{Exit, unreachable, usage};
+use crate::lines::Memory;
 use crate::server::{self, Server};
 use crate::term::{self, Ink, paint};
 use crate::{when, workspace};
 use anyhow::{Context, Result};
 use chrono::TimeZone;
 use clap::Args;
+use clock::StoryClock;
 use feeder::{Feeder, Keys, Reaction, Told};
 use ledger::Ledger;
 use screen::Screen;
 use serde_json::Value;
 use sojourn_model::{DurationMs, Timestamp};
-use sojourn_node::WallClock;
 use sojourn_ports::Clock;
 use sojourn_rules::Definitions;
 use std::path::{Path, PathBuf};
@@ -95,8 +97,10 @@ impl Demo {
         let zone: chrono_tz::Tz =
             definitions.workspace.time_zone.parse().unwrap_or(chrono_tz::Tz::UTC);
         let noon = noon(zone)?;
-        let clock: Arc<dyn Clock> = Arc::new(WallClock::scaled(self.speed, Some(noon)));
-        let server = Server::start(&shop, server::demo_options(self.port, Arc::clone(&clock)))?;
+        let clock = Arc::new(StoryClock::new(noon, self.speed));
+        server::log_lines(globals.log, "error");
+        let options = server::demo_options(&shop, self.port, clock.clone(), self.speed);
+        let server = Server::start(options)?;
         let outcome = Story {
             args: &self,
             shop: &shop,
@@ -146,14 +150,14 @@ struct Story<'a> {
     shop: &'a Path,
     definitions: &'a Definitions,
     zone: chrono_tz::Tz,
-    clock: Arc<dyn Clock>,
+    clock: Arc<StoryClock>,
     server: &'a Server,
 }
 
 impl Story<'_> {
     fn tell(&self, globals: &Globals) -> Result<Exit> {
         let people = cast::people(self.args.seed);
-        let stop = server::stop_on_ctrl_c();
+        let stop = server::stop_on_signal()?;
         let records = self.follow()?;
         let (react, reactions) = channel();
         let (told, tellings) = channel();
@@ -174,6 +178,7 @@ impl Story<'_> {
         let mut audience = Audience {
             screen: Screen::new(&people, cast::directory(&people), self.zone, self.outbox()),
             ledger: Ledger::default(),
+            memory: Memory::default(),
             react,
             outbox: self.outbox(),
             seed: self.args.seed,
@@ -284,6 +289,9 @@ impl Story<'_> {
             let length = Duration::from_secs(self.args.seconds);
             if !over && began.is_some_and(|began| began.elapsed() >= length) {
                 over = true;
+                if !globals.json {
+                    audience.screen.finish();
+                }
                 let faults = self.summarise(audience, globals)?;
                 if faults > 0 {
                     return Ok(Exit::Internal);
@@ -291,7 +299,6 @@ impl Story<'_> {
                 if self.args.exit || globals.json {
                     return Ok(Exit::Done);
                 }
-                audience.screen.unpace();
             }
         }
         Ok(Exit::Done)
@@ -343,6 +350,7 @@ fn pace(seconds: f64) -> String {
 struct Audience {
     screen: Screen,
     ledger: Ledger,
+    memory: Memory,
     react: Sender<Reaction>,
     outbox: PathBuf,
     seed: u64,
@@ -351,7 +359,8 @@ struct Audience {
 }
 
 impl Audience {
-    fn take(&mut self, kind: &str, record: Value, now: Timestamp) {
+    fn take(&mut self, kind: &str, mut record: Value, now: Timestamp) {
+        self.memory.complete(kind, &mut record);
         self.ledger.take(kind, &record);
         if kind == "delivery" && record["outcome"] == "sent" && record["channel"] == "email" {
             self.read_mail(&record, now);
