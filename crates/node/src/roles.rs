@@ -15,6 +15,10 @@ use std::time::Duration;
 
 /// Longest sleep of a role that has nothing to do.
 const IDLE: Duration = Duration::from_millis(20);
+/// Pause between two looks for answers while the dispatcher drains, and how many there are at most
+/// (20 s: a webhook's time-out and some).
+const DRAIN_WAIT: Duration = Duration::from_millis(10);
+const DRAIN_WAITS_MAX: u32 = 2_000;
 /// Sleep of a dispatcher that waits for answers of channels.
 const ANSWERS: Duration = Duration::from_millis(1);
 /// Pause after an error, doubled up to the limit.
@@ -224,9 +228,22 @@ pub(crate) fn dispatcher(
             }
         }
     }
-    if let Some(Err(error)) = running.as_mut().map(Dispatcher::save) {
+    if let Some(Err(error)) = running.as_mut().map(|dispatcher| drain(shared, dispatcher)) {
         tracing::warn!(%error, "the dispatcher could not save at the end; it recovers at the next start");
     }
+}
+
+/// Waits for the calls in flight: what is not answered now would be unknown after the restart.
+fn drain(shared: &Shared, dispatcher: &mut Dispatcher) -> Result<(), DispatchError> {
+    dispatcher.drain();
+    for _ in 0..DRAIN_WAITS_MAX {
+        if dispatcher.turn()?.in_flight == 0 {
+            break;
+        }
+        // Nothing is announced by this partition: a pause of exactly this length.
+        shared.log.wait(&[], true, DRAIN_WAIT);
+    }
+    dispatcher.save()
 }
 
 pub(crate) fn index(shared: &Shared, mut indexer: Indexer) {
