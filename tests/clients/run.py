@@ -32,13 +32,17 @@ SETTLE_SECONDS_MAX = 60
 NODE = ["node", str(CLIENTS / "node.mjs")]
 PY = [PYTHON, str(HERE / "python_sdk.py")]
 BROWSER = ["node", str(CLIENTS / "browser.mjs")]
-# name, command, messages, further environment
+ORACLES = ["node", str(CLIENTS / "oracles.mjs")]
+BOTH = (0, FAULT_PERCENT)
+# name, command, messages, further environment, percent of faults
 RUNS = [
-    ("analytics-node", NODE, 300, {}),
-    ("segment-analytics-python", PY, 200, {}),
-    ("segment-analytics-python gzip", PY, 200, {"GZIP": "1"}),
-    ("analytics-next in Chromium", BROWSER, 60, {}),
-    ("analytics-next in Chromium, batching", BROWSER, 150, {"BATCHING": "1"}),
+    ("analytics-node", NODE, 300, {}, BOTH),
+    ("segment-analytics-python", PY, 200, {}, BOTH),
+    ("segment-analytics-python gzip", PY, 200, {"GZIP": "1"}, BOTH),
+    ("analytics-next in Chromium", BROWSER, 60, {}, BOTH),
+    ("analytics-next in Chromium, batching", BROWSER, 150, {"BATCHING": "1"}, BOTH),
+    # Requests made by the reference libraries of both standards.
+    ("CloudEvents and Standard Webhooks", ORACLES, 40, {}, (0,)),
 ]
 
 
@@ -72,8 +76,9 @@ class House:
         self.dir = folder / "ws"
         shutil.copytree(HERE / "ws", self.dir)
         self.port, self.log = free_port(), folder / "server.log"
-        command = [BINARY, "up", str(self.dir), "--gateway", f"127.0.0.1:{self.port}",
-                   "--console", f"127.0.0.1:{free_port()}", "--portal", f"127.0.0.1:{free_port()}"]
+        with open(self.dir / "sojourn.yaml", "a") as settings:
+            settings.write(f'listen: {{ gateway: "127.0.0.1:{self.port}" }}\n')
+        command = [BINARY, "up", str(self.dir)]
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         if not wait_for(self.port, "/readyz", self.process, READY_SECONDS_MAX):
@@ -164,7 +169,7 @@ def run(house, page, number, name, command, count, extra, percent):
     tried = percent == 0 or sum(faults.values()) >= FAULTS_MIN
     holds = len(set(sent)) == count and not missing and not twice and not report["refused"] and tried
     detail = f"{len(sent)} sent, {len(sent) - len(missing)} stored, {len(twice)} twice, {sum(faults.values())} faults"
-    if unacknowledged or not holds:
+    if not holds:
         detail += f", {len(unacknowledged)} never acknowledged, {report['refused']} refused; {done.stderr[-400:]}"
     check(what, holds, detail)
 
@@ -178,12 +183,12 @@ def main():
     house = House(folder)
     skipped = 0
     try:
-        for number, (name, command, count, extra) in enumerate(RUNS):
+        for number, (name, command, count, extra, percents) in enumerate(RUNS):
             if command is BROWSER and not CHROMIUM:
                 print(f"skipped: {name}: no Chromium on this machine")
-                skipped += 2
+                skipped += len(percents)
                 continue
-            for percent in (0, FAULT_PERCENT):
+            for percent in percents:
                 run(house, page, number, name, command, count, extra, percent)
         # The worst kind most of all: stored, and the client does not know.
         check("every kind of fault happened", len(FAULTS) == 4 and min(FAULTS.values()) > 0, dict(FAULTS))

@@ -581,7 +581,7 @@ case("oj14-one-record-one-wait_for", "7: one click continues one wait_for; the s
      [known(), ping("10:00"), track("Email Link Clicked", "10:20"), track("Email Link Clicked", "10:50")],
      [yes("10:20", step="first"), yes("10:50", step="second")])
 case("oj15-the-entry-record-is-not-seen-again", "7: the first step waits for the event that started the run: it needs another",
-     journey(wait_for("Ping", "1h"), reentry="after_exit"), [known(), ping("10:00"), ping("10:30")], [yes("10:30", step="yes")])
+     journey(wait_for("Ping", "1h"), reentry="never"), [known(), ping("10:00"), ping("10:30")], [yes("10:30", step="yes")])
 case("oj16-wait_for-a-condition", "7: looked at on every record and update of the person",
      journey(wait_for(None, "1d", condition="profile.points >= 100")),
      [known(), ping("10:00"), identify("10:10", points=50), identify("10:30", points=120)], [yes("10:30", step="yes")])

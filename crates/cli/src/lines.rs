@@ -4,7 +4,7 @@
 //! line, never an error.
 
 use crate::table::{self, Cell, cell, inked};
-use crate::term::{Ink, clean, fit, paint};
+use crate::term::{Ink, clean, fit, paint, wrap};
 use crate::when;
 use chrono_tz::Tz;
 use serde_json::Value;
@@ -19,6 +19,36 @@ const PLACE_WIDTH: usize = 9;
 const NAMES_MAX: usize = 100_000;
 /// Properties of a touchpoint that are shown.
 const PROPERTIES_MAX: usize = 3;
+
+/// Remembers the messages that decisions approved: a delivery may be told before the server has
+/// indexed what it belongs to, and then lacks its journey.
+#[derive(Default)]
+pub(crate) struct Memory(BTreeMap<String, Value>);
+
+impl Memory {
+    /// Fills in what a delivery lacks.
+    pub(crate) fn complete(&mut self, kind: &str, record: &mut Value) {
+        let action = text(record, "action_id");
+        if action.is_empty() {
+            return;
+        }
+        if kind == "decision" && self.0.len() < NAMES_MAX {
+            let kept = MEMBERS.map(|key| (key.to_owned(), record[key].clone()));
+            self.0.insert(action, Value::Object(kept.into_iter().collect()));
+        } else if kind == "delivery"
+            && let Some(decided) = self.0.get(&action)
+        {
+            for key in MEMBERS {
+                if record[key].is_null() {
+                    record[key] = decided[key].clone();
+                }
+            }
+        }
+    }
+}
+
+/// What a delivery takes from its decision.
+const MEMBERS: [&str; 5] = ["journey", "step", "template", "channel", "endpoint"];
 
 /// One record, ready to be laid out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +73,8 @@ pub(crate) struct Shown {
 pub(crate) struct Teller {
     zone: Tz,
     width: usize,
-    names: BTreeMap<String, String>,
+    /// What a profile is called, and how well that name is known: less is better.
+    names: BTreeMap<String, (usize, String)>,
 }
 
 impl Teller {
@@ -52,50 +83,68 @@ impl Teller {
         Self { zone, width, names: BTreeMap::new() }
     }
 
-    /// Remembers what a profile is called.
+    /// Remembers what a profile is called, whatever else its records say.
     pub(crate) fn name(&mut self, profile: &str, name: &str) {
-        if self.names.len() < NAMES_MAX || self.names.contains_key(profile) {
-            self.names.insert(profile.to_owned(), name.to_owned());
+        self.learn(profile, 0, name);
+    }
+
+    fn learn(&mut self, profile: &str, rank: usize, name: &str) {
+        let known = self.names.get(profile).map(|(rank, _)| *rank);
+        if known.is_none() && self.names.len() >= NAMES_MAX
+            || known.is_some_and(|known| known < rank)
+        {
+            return;
         }
+        self.names.insert(profile.to_owned(), (rank, name.to_owned()));
     }
 
     /// What a profile is called: by its strongest identifier seen, else its id.
     pub(crate) fn called<'a>(&'a self, profile: &'a str) -> &'a str {
-        self.names.get(profile).map_or(profile, String::as_str)
+        self.names.get(profile).map_or(profile, |(_, name)| name)
     }
 
     /// The line of a record; `None` for one that says nothing to people.
     pub(crate) fn line(&mut self, kind: &str, record: &Value) -> Option<String> {
         let profile = text(record, "profile");
-        if let Some(label) = label(record)
+        if let Some((rank, label)) = label(record)
             && !profile.is_empty()
         {
-            self.name(&profile, &label);
+            self.learn(&profile, rank, &label);
+        }
+        // What a channel reported stands beside as a delivery.
+        if kind == "touchpoint" && text(record, "event").starts_with("Message ") {
+            return None;
         }
         let shown = show(kind, record, self.zone)?;
-        Some(self.lay_out(&shown, ""))
+        Some(self.lay_out(&shown))
     }
 
-    /// Columns: time, person, place, what. `icon` stands before the words.
-    pub(crate) fn lay_out(&self, shown: &Shown, icon: &str) -> String {
+    /// Columns: time, person, place, what; a long text goes on below itself.
+    pub(crate) fn lay_out(&self, shown: &Shown) -> String {
         let at = shown.at.map_or_else(String::new, |at| when::weekday(at, self.zone));
-        let head =
-            if icon.is_empty() { shown.head.clone() } else { format!("{icon} {}", shown.head) };
-        let used = 10 + 1 + PERSON_WIDTH + 1 + PLACE_WIDTH + 1 + head.chars().count() + 1;
-        let room = self.width.saturating_sub(used);
-        let rest = shown.rest.trim();
-        let rest = if rest.chars().count() > room { fit(rest, room) } else { rest.to_owned() };
-        let line = format!(
-            "{} {} {} {} {}",
+        let before = 10 + PERSON_WIDTH + 1 + PLACE_WIDTH + 1;
+        let room = self.width.saturating_sub(before).max(ROOM_MIN);
+        let used = shown.head.chars().count() + 1;
+        let mut parts = wrap(&shown.rest, room.saturating_sub(used), room, LINES_MAX).into_iter();
+        let first = parts.next().unwrap_or_default();
+        let mut line = format!(
+            "{} {} {} {} {first}",
             paint(Ink::Dim, &fit(&at, 9)),
             paint(Ink::Person, &fit(&clean(self.called(&shown.profile)), PERSON_WIDTH)),
             paint(shown.place_ink, &fit(&shown.place, PLACE_WIDTH)),
-            paint(shown.head_ink, &head),
-            rest,
+            paint(shown.head_ink, &shown.head),
         );
+        for part in parts {
+            line = format!("{}\n{}{part}", line.trim_end(), " ".repeat(before));
+        }
         line.trim_end().to_owned()
     }
 }
+
+/// Lines that one text takes at most; what is longer is cut.
+const LINES_MAX: usize = 3;
+/// A text is never squeezed below this.
+const ROOM_MIN: usize = 24;
 
 /// A record in words.
 pub(crate) fn show(kind: &str, record: &Value, zone: Tz) -> Option<Shown> {
@@ -127,12 +176,16 @@ fn line(place: &str, place_ink: Ink, head: String, head_ink: Ink, rest: String) 
 
 fn touchpoint(record: &Value, zone: Tz) -> Shown {
     let mut rest = properties(&record["properties"]);
+    if record["event"] == "Identified" {
+        rest = label(record).map(|(_, who)| format!("as {who}")).unwrap_or_default();
+    }
     let late = match (when::from_json(&record["occurred_at"]), when::from_json(&record["at"])) {
         (Some(occurred), Some(at)) if at.since(occurred).0 > LATE_MS => Some(occurred),
         _ => None,
     };
     if let Some(occurred) = late {
-        rest = format!("{rest} (late: it happened {})", when::weekday(occurred, zone));
+        let at = when::from_json(&record["at"]).unwrap_or(occurred);
+        rest = format!("{rest} (late: it happened {})", when::near(occurred, at, zone));
     }
     if record["imported"] == true {
         rest.push_str(" (imported)");
@@ -147,22 +200,39 @@ const LATE_MS: i64 = 15 * 60 * 1000;
 /// `walnut rye, value 24.5`: what a person would tell of the properties.
 fn properties(properties: &Value) -> String {
     let Some(map) = properties.as_object() else { return String::new() };
-    let mut parts = Vec::new();
+    let (mut words, mut numbers) = (Vec::new(), Vec::new());
     for (key, value) in map {
-        // Ids tell people nothing.
-        if key.ends_with("_id") || key == "endpoint" || key == "loyalty_card" {
+        // Ids and addresses tell people nothing.
+        if key.ends_with("_id") || UNTOLD.contains(&key.as_str()) {
             continue;
         }
         match value {
-            Value::String(text) if text.len() <= 60 => parts.push(text.clone()),
-            Value::Number(number) => parts.push(format!("{key} {number}")),
-            Value::Bool(true) => parts.push(key.clone()),
+            Value::String(text) if text.len() <= 60 => words.push(text.clone()),
+            Value::Number(number) => {
+                let number = number.as_f64().unwrap_or_default();
+                numbers.push(format!("{key} {number}"));
+            }
+            Value::Bool(true) => words.push(key.clone()),
             _ => {}
         }
     }
-    parts.truncate(PROPERTIES_MAX);
-    parts.join(", ")
+    words.append(&mut numbers);
+    words.truncate(PROPERTIES_MAX);
+    words.join(", ")
 }
+
+/// Properties that say nothing to a reader.
+const UNTOLD: [&str; 9] = [
+    "endpoint",
+    "loyalty_card",
+    "instagram",
+    "channel",
+    "purpose",
+    "topic",
+    "journey",
+    "step",
+    "template",
+];
 
 fn decision(record: &Value) -> Shown {
     let outcome = record["outcome"].as_str().unwrap_or("");
@@ -198,17 +268,20 @@ fn note(record: &Value, zone: Tz) -> Option<Shown> {
         |words: String, ink: Ink| line("journey", Ink::Journey, journey.clone(), ink, words);
     let reason = || text(record, "reason");
     Some(match record["note"].as_str()? {
-        "entered" => {
-            of_journey(format!("begins, because of {}", text(record, "event")), Ink::Journey)
-        }
+        "entered" => of_journey(format!("begins after {}", text(record, "event")), Ink::Journey),
         "entry_refused" => {
             of_journey(format!("does not begin: {}", entry_words(&reason())), Ink::Dim)
         }
         "moved" => {
-            let until = when::from_json(&record["until"])
-                .map(|until| format!(", until {}", when::weekday(until, zone)))
-                .unwrap_or_default();
-            of_journey(format!("waits at {}{until}", text(record, "step")), Ink::Journey)
+            let step = text(record, "step");
+            let words = match when::from_json(&record["until"]) {
+                Some(until) => {
+                    let now = when::from_json(&record["at"]).unwrap_or(until);
+                    format!("waits until {} ({step})", when::near(until, now, zone))
+                }
+                None => format!("is at {step}"),
+            };
+            of_journey(words, Ink::Journey)
         }
         "ended" => of_journey(format!("ends: {}", end_words(&reason())), Ink::Journey),
         "converted" => {
@@ -276,7 +349,7 @@ fn end_words(reason: &str) -> String {
     match reason {
         "done" => "every step is done".to_owned(),
         "exited" => "what it waited for has become unnecessary".to_owned(),
-        "goal_met" => "goal met".to_owned(),
+        "goal_met" => "its goal is reached".to_owned(),
         "merged" => "joined with the same run of the same person".to_owned(),
         other => other.strip_prefix("exit: ").unwrap_or(other).to_owned(),
     }
@@ -299,22 +372,22 @@ fn delivery(record: &Value) -> Shown {
     line(&channel, Ink::Place, head, ink, rest)
 }
 
-/// The strongest identifier of a record that a person would recognise.
-fn label(record: &Value) -> Option<String> {
+/// What people call somebody by, best first.
+const CALLED_BY: [&str; 4] = ["email", "customer_id", "phone", "loyalty_id"];
+
+/// The identifier of a record that a person would recognise best, and how good it is (from 1).
+fn label(record: &Value) -> Option<(usize, String)> {
     let identifiers = record["identifiers"].as_array()?;
-    let value = |kind: &str| {
-        identifiers
-            .iter()
-            .find(|identifier| identifier["kind"] == kind)
-            .and_then(|identifier| identifier["value"].as_str())
-    };
-    if let Some(email) = value("email") {
-        return Some(email.split('@').next().unwrap_or(email).to_owned());
+    for (place, kind) in CALLED_BY.into_iter().enumerate() {
+        let found = identifiers.iter().find(|identifier| identifier["kind"] == kind);
+        if let Some(value) = found.and_then(|identifier| identifier["value"].as_str()) {
+            let name =
+                if kind == "email" { value.split('@').next().unwrap_or(value) } else { value };
+            return Some((place + 1, name.to_owned()));
+        }
     }
-    let known = value("customer_id").or_else(|| value("phone")).or_else(|| value("loyalty_id"));
-    known.map(str::to_owned).or_else(|| {
-        identifiers.first().and_then(|first| first["value"].as_str()).map(str::to_owned)
-    })
+    let first = identifiers.first()?["value"].as_str()?;
+    Some((CALLED_BY.len() + 1, first.to_owned()))
 }
 
 /// A member as text, empty when it is not there.
@@ -394,7 +467,7 @@ pub(crate) fn person_page(view: &str, answer: &Value, zone: Tz, width: usize) ->
         "show" => show_page(answer, zone, width, &mut lines),
         "timeline" => {
             let mut teller = Teller::new(zone, width);
-            if let (Some(name), Some(profile)) = (label(answer), answer["profile"].as_str()) {
+            if let (Some((_, name)), Some(profile)) = (label(answer), answer["profile"].as_str()) {
                 teller.name(profile, &name);
             }
             let entries = answer["entries"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -614,6 +687,28 @@ mod tests {
     fn records_from_a_newer_server_are_passed_over() {
         assert_eq!(tell("weather", json!({})), "");
         assert_eq!(tell("note", json!({"note": "novel"})), "");
+    }
+
+    #[test]
+    fn a_delivery_told_early_is_completed_from_its_decision() {
+        let mut memory = Memory::default();
+        let mut decision = json!({"action_id": "a1", "journey": "j", "step": "s", "template": "t",
+            "channel": "email"});
+        memory.complete("decision", &mut decision);
+        let mut delivery = json!({"action_id": "a1", "outcome": "sent", "journey": null});
+        memory.complete("delivery", &mut delivery);
+        assert!(tell("delivery", delivery).ends_with("email     t delivered"));
+    }
+
+    #[test]
+    fn a_long_text_goes_on_below_itself() {
+        let mut teller = Teller::new(Tz::UTC, 60);
+        let why = "not sent: the person never agreed to marketing/reminders by e-mail";
+        let line = teller.line("decision", &json!({"template": "t", "why": why})).unwrap();
+        let lines: Vec<_> = line.lines().collect();
+        assert_eq!(lines.len(), 3, "{line}");
+        assert!(lines.iter().all(|line| line.chars().count() <= 60), "{line}");
+        assert!(lines[1].starts_with(&" ".repeat(35)), "{line}");
     }
 
     #[test]

@@ -147,3 +147,63 @@ fn completions_know_the_commands() {
         assert!(run.out.contains("publish"), "{shell}");
     }
 }
+
+#[test]
+fn the_story_of_the_demo_runs_through_simulate_and_gives_the_same_bytes_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (shop, events) = (path("shop"), path("events.jsonl"));
+    assert_eq!(sojourn(&["init", &shop]).code, 0);
+    assert_eq!(sojourn(&["demo", "--events", &events]).code, 0);
+    let simulate = |out: &str| {
+        let out = path(out);
+        let run = sojourn(&["simulate", &shop, "--events", &events, "--decisions", &out]);
+        assert_eq!(run.code, 0, "{}", run.err);
+        (run.out, std::fs::read(out).unwrap())
+    };
+    let (page, first) = simulate("first.jsonl");
+    let (_, second) = simulate("second.jsonl");
+    assert!(first == second, "the same input gives the same bytes (DET-1)");
+    assert!(first.len() > 10_000);
+    assert!(page.contains("abandoned-cart") && page.contains("suppress: cap"), "{page}");
+
+    // A lint error stops it.
+    let policy = dir.path().join("shop/policy.yaml");
+    let text = std::fs::read_to_string(&policy).unwrap();
+    std::fs::write(policy, text.replace("at_most: 1", "at_mots: 1")).unwrap();
+    let refused = sojourn(&["simulate", &shop, "--events", &events]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("at_mots"), "{}", refused.err);
+}
+
+#[test]
+fn a_line_that_cannot_be_read_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (shop, events) = (path("shop"), path("events.jsonl"));
+    assert_eq!(sojourn(&["init", &shop]).code, 0);
+    std::fs::write(&events, "{\"type\": \"track\"\n").unwrap();
+    let run = sojourn(&["simulate", &shop, "--events", &events]);
+    assert_eq!(run.code, 1, "{}", run.err);
+    assert!(run.err.contains("line 1"), "{}", run.err);
+    let missing = sojourn(&["simulate", &shop, "--events", &path("nothing.jsonl")]);
+    assert_eq!(missing.code, 3);
+}
+
+#[test]
+fn the_demo_tells_its_story_over_http_and_keeps_every_cap() {
+    let run = sojourn(&["demo", "--json", "--seconds", "6", "--speed", "6000", "--port", "0"]);
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    let summary: serde_json::Value = serde_json::from_str(&run.out).expect("one JSON document");
+    let number = |key: &str| summary[key].as_u64().unwrap_or_else(|| panic!("{key}: {summary}"));
+    assert!(number("people") > 180, "{summary}");
+    assert!(number("merges") > 5, "{summary}");
+    assert!(number("delivered") > 60, "{summary}");
+    assert_eq!(number("failed"), 0, "every message can be rendered: {summary}");
+    assert!(summary["check"]["windows"].as_u64().unwrap() > 50, "{summary}");
+    assert_eq!(summary["check"]["faults"], serde_json::json!([]), "CAP-1, QUI-1");
+    let verdicts = summary["verdicts"].as_array().unwrap();
+    for reason in ["cap", "no_consent", "endpoint_missing"] {
+        assert!(verdicts.iter().any(|verdict| verdict["reason"] == reason), "{reason}: {summary}");
+    }
+}

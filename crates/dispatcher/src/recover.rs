@@ -139,11 +139,9 @@ impl Dispatcher {
     pub(crate) fn enqueue_recovered(&mut self, id: ActionId) {
         let now = self.ports.clock.now();
         let Some(pending) = self.pending.get_mut(&id) else { return };
-        let open = pending.history.in_flight || pending.unresolved.is_some();
-        // What was unsure and waited for its next call is decided anew: the channel may be able to
-        // look it up.
-        if open || (pending.history.maybe_sent && pending.lookup_next) {
-            pending.unresolved = Some(now);
+        // Unsure attempts are decided anew as well: the channel may be able to look them up.
+        if pending.history.in_flight || pending.history.maybe_sent {
+            pending.unresolved.get_or_insert(now);
         }
         let state = match pending.state {
             State::Sleeping(until) if pending.unresolved.is_none() => State::Sleeping(until),

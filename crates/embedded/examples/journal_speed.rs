@@ -5,6 +5,8 @@
 //! then eight threads append single records and wait for each to be durable; then everything is
 //! read again, from files.
 
+#![expect(clippy::disallowed_methods, reason = "it measures")]
+
 use bytes::Bytes;
 use sojourn_embedded::{Journal, JournalOptions};
 use sojourn_model::Timestamp;

@@ -15,6 +15,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -53,16 +54,19 @@ struct Logs {
     dir: TempDir,
     journal: Option<Arc<Journal>>,
     seed: u64,
+    /// Crashes that took something, and crashes that left a wrong byte.
+    harm: Arc<(AtomicU64, AtomicU64)>,
 }
 
 impl Logs {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, harm: Arc<(AtomicU64, AtomicU64)>) -> Self {
         Self {
             clock: Arc::new(ManualClock::new(Timestamp(1_000_000))),
             system: Arc::default(),
-            dir: tempfile::tempdir().unwrap(),
+            dir: crate::test_folder(),
             journal: None,
             seed,
+            harm,
         }
     }
 
@@ -103,9 +107,11 @@ impl Logs {
         let written = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
         let keep = self.draw(written as u64 + 1) as usize;
         bytes[keep..].fill(0);
+        self.harm.0.fetch_add(u64::from(keep < written), Ordering::Relaxed);
         if keep > 0 && self.draw(2) == 0 {
             let flipped = self.draw(keep as u64) as usize;
             bytes[flipped] ^= 0x10;
+            self.harm.1.fetch_add(1, Ordering::Relaxed);
         }
         file.write_all_at(&bytes, durable.1).unwrap();
     }
@@ -136,7 +142,7 @@ impl LogFactory for Logs {
     }
 
     fn crash(&mut self, log: Arc<dyn Log>) -> Arc<dyn Log> {
-        let left = tempfile::tempdir().unwrap();
+        let left = crate::test_folder();
         // The writer has put what it took into the file and waits for the sync.
         std::thread::sleep(Duration::from_millis(5));
         self.lose_power(left.path());
@@ -184,11 +190,14 @@ impl LogFactory for Logs {
 fn the_journal_keeps_its_contract() {
     let can = LogCapabilities { hold_sync: true, full: true, stop: true, unknown: false };
     let mut seed = 0;
+    let harm = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
     let report = check_log(&can, &mut || {
         seed += 1;
-        Box::new(Logs::new(seed))
+        Box::new(Logs::new(seed, Arc::clone(&harm)))
     });
     assert_eq!(report.skipped, ["an unknown append was applied or not, whole"]);
+    let (cut, flipped) = (harm.0.load(Ordering::Relaxed), harm.1.load(Ordering::Relaxed));
+    assert!(cut > 10 && flipped > 5, "crashes that take nothing prove nothing: {cut}, {flipped}");
 }
 
 #[derive(Default)]
@@ -203,7 +212,7 @@ impl Stores {
 
     /// Opens what a killed process leaves.
     fn killed(&mut self) -> Arc<FjallStore> {
-        let left = tempfile::tempdir().unwrap();
+        let left = crate::test_folder();
         copy(self.0.last().expect("opened before").path(), left.path());
         self.open(left)
     }
@@ -211,7 +220,7 @@ impl Stores {
 
 impl StateFactory for Stores {
     fn create(&mut self) -> Arc<dyn StateStore> {
-        self.open(tempfile::tempdir().unwrap())
+        self.open(crate::test_folder())
     }
     fn crash(&mut self, store: Arc<dyn StateStore>) -> Arc<dyn StateStore> {
         let left = self.killed();
@@ -231,7 +240,7 @@ impl StateFactory for Stores {
 
 impl GraphFactory for Stores {
     fn create(&mut self) -> Arc<dyn IdentityGraph> {
-        self.open(tempfile::tempdir().unwrap())
+        self.open(crate::test_folder())
     }
     fn crash(&mut self, graph: Arc<dyn IdentityGraph>) -> Arc<dyn IdentityGraph> {
         let left = self.killed();

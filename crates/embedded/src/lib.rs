@@ -1,6 +1,7 @@
 //! Log, state store and identity graph on one machine: own segment files and fjall.
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the cases wait for threads")]
 mod contract;
 mod journal;
 mod lock;
@@ -13,3 +14,9 @@ pub use snapshot::{
     JOURNAL_DIR, STATE_DIR, SnapshotError, SnapshotInfo, restore, snapshot, verify,
 };
 pub use store::{FjallStore, StoreError, StoreOptions};
+
+/// A folder in memory where there is one: tests sync a lot and check no device.
+#[cfg(test)]
+fn test_folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder")
+}

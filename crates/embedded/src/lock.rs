@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn the_second_is_told_who_holds_the_folder() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::test_folder();
         let first = DirLock::take(dir.path(), "sojourn up").unwrap();
         let error = DirLock::take(dir.path(), "sojourn snapshot").unwrap_err();
         let process = std::process::id();

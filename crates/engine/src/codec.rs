@@ -34,6 +34,23 @@ mod tests {
     use crate::profile::{Profile, Stored};
     use sojourn_model::ProfileId;
 
+    /// A person with attributes, consent, a suppression, sends, runs and history, as version 1 wrote
+    /// them: stays readable for ever.
+    #[test]
+    fn golden_profile() {
+        let hex: String = include_str!("../golden/profile-v1.hex").split_whitespace().collect();
+        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+        let stored: Stored = decode(&bytes).unwrap();
+        assert_eq!(encode(&stored), bytes);
+        let Stored::Live(profile) = stored else { panic!("a live person") };
+        assert_eq!(profile.identifiers.len(), 4);
+        assert_eq!(profile.attribute("points"), Some(&sojourn_model::Value::Number(3.5)));
+        assert_eq!(profile.sends.as_slice().len(), 2);
+        assert_eq!(profile.runs.len(), 2);
+        assert_eq!(profile.suppressions.entries().len(), 1);
+    }
+
     #[test]
     fn bad_bytes_are_errors() {
         let good = encode(&Stored::Live(Box::new(Profile::new(ProfileId(7)))));

@@ -5,6 +5,22 @@
 //! records, actions, cancellations, records for other partitions. The owner (crate `worker`) loads
 //! the profiles that [`Partition::missing`] names, applies, publishes the effects and checkpoints.
 //!
+//! What an owner does, per record:
+//!
+//! 1. [`Partition::missing`] until it names nobody, [`Partition::load`] for each named;
+//! 2. [`Partition::apply`]; a `Publish` only after [`Partition::install`] of its version;
+//! 3. publish the effects in order, each with (position, index); `Forward` goes to the `profiles`
+//!    log of the addressee's partition;
+//! 4. now and then [`Partition::take_checkpoint`], written in one atomic batch with the position
+//!    (LOG-2), and [`Partition::evict`];
+//! 5. a `Tick` once log time would be later than [`Partition::next_wake`].
+//!
+//! After a restart: `install` every version that was published, `restore_meta`, `restore_wake` for
+//! each wake, then records from the checkpoint's position.
+//!
+//! The identifiers on a touchpoint must be those that its profile holds after resolution: the engine
+//! takes them as endpoints of the person.
+//!
 //! **Invariant:** no I/O, no clock, no randomness, no iteration over a hash map: the same records and
 //! definitions give the same state and effects, byte for byte (DET-1).
 

@@ -23,8 +23,11 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Controls {
     pub(crate) paused: BTreeSet<Name>,
-    /// Stopped journeys, with the instant: runs that began up to it end.
+    /// Journeys that were stopped, with the instant: runs that began up to it end, also those whose
+    /// person comes by only after a later `resume`.
     pub(crate) stopped: BTreeMap<Name, Timestamp>,
+    /// Of them, those that may not begin anew.
+    pub(crate) closed: BTreeSet<Name>,
     pub(crate) kills: BTreeSet<KillTarget>,
 }
 

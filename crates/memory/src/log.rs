@@ -390,6 +390,7 @@ impl Log for MemoryLog {
         Ok(Bounds { first, next, durable: partition.durable })
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a timeout is wall time")]
     fn wait(&self, at: &[(Topic, u16, u64)], durable_only: bool, timeout: Duration) {
         let deadline = Instant::now() + timeout;
         let mut journal: MutexGuard<'_, Journal> = self.journal.lock();

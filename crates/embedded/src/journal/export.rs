@@ -13,6 +13,9 @@ use std::sync::atomic::Ordering;
 /// Bytes handed over at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// Takes a piece of a segment: its number, the place of the piece, its bytes.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(u64, u64, &[u8]) -> io::Result<()>;
+
 /// Marks a folder as a journal of this layout.
 pub(crate) fn write_layout(dir: &Path, layout: &Layout) -> io::Result<()> {
     write_whole(dir, LAYOUT_FILE, layout_text(layout).as_bytes())
@@ -31,7 +34,7 @@ impl Journal {
     pub(crate) fn export(
         &self,
         from: Option<&[(Topic, u16, u64)]>,
-        visit: &mut dyn FnMut(u64, u64, &[u8]) -> io::Result<()>,
+        visit: Visit<'_>,
     ) -> io::Result<u64> {
         let _kept = self.shared.pinned.read();
         self.sync().map_err(io::Error::other)?;

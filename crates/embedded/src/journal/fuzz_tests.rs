@@ -81,11 +81,6 @@ proptest! {
     }
 }
 
-/// A folder in memory where there is one: these tests open journals by the thousand.
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
 fn options() -> JournalOptions {
     let mut options = JournalOptions::new(Layout::new(1, 2));
     options.segment_bytes = 64 << 10;
@@ -169,7 +164,7 @@ fn only(dir: &Path, bytes: &[u8]) {
 
 #[test]
 fn cut_off_at_every_byte_a_prefix_is_kept() {
-    let dir = folder();
+    let dir = crate::test_folder();
     let bytes = small_journal(dir.path(), 12);
     let mut before = 0;
     // What is behind the cut: nothing, zeroes as in a preallocated file, or dirt.
@@ -192,7 +187,7 @@ fn cut_off_at_every_byte_a_prefix_is_kept() {
 
 #[test]
 fn a_flipped_bit_gives_no_wrong_record() {
-    let dir = folder();
+    let dir = crate::test_folder();
     let bytes = small_journal(dir.path(), 12);
     let mut refused = 0;
     for at in 0..bytes.len() {
@@ -218,7 +213,7 @@ fn a_flipped_bit_gives_no_wrong_record() {
 
 #[test]
 fn a_flipped_bit_after_an_orderly_close_is_never_taken_for_a_torn_tail() {
-    let dir = folder();
+    let dir = crate::test_folder();
     let end = small_journal(dir.path(), 4).len();
     let good = fs::read(dir.path().join("0000000001.seg")).unwrap();
     for at in 0..end {
@@ -240,7 +235,7 @@ fn a_flipped_bit_after_an_orderly_close_is_never_taken_for_a_torn_tail() {
 
 #[test]
 fn damage_of_a_sealed_segment_leaves_the_rest_readable() {
-    let dir = folder();
+    let dir = crate::test_folder();
     let journal = open(dir.path()).unwrap();
     // The keeper makes a segment at least a mebibyte large on a small device; here it is 64 KiB.
     for nth in 0..2_000 {
@@ -276,10 +271,10 @@ fn damage_of_a_sealed_segment_leaves_the_rest_readable() {
 
 #[test]
 fn files_copied_while_writers_write_hold_a_prefix() {
-    let dir = folder();
+    let dir = crate::test_folder();
     let journal = open(dir.path()).unwrap();
     for round in 0..8u64 {
-        let copy = folder();
+        let copy = crate::test_folder();
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for nth in round * 300..(round + 1) * 300 {

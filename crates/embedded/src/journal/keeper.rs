@@ -14,16 +14,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub(crate) fn run(shared: &Shared) {
     let mut indexed = shared.segments.read().back().map_or(0, |segment| segment.number - 1);
     loop {
-        let need = {
+        let (over, need) = {
             let mut order = shared.order.lock();
             if order.spare_need == 0 && !order.closing {
                 shared.chores.wait_for(&mut order, LOOK_EVERY);
             }
-            if order.closing || order.stopped.is_some() {
-                return;
-            }
-            order.spare_need
+            (order.closing || order.stopped.is_some(), order.spare_need)
         };
+        if over {
+            write_indexes(shared, indexed);
+            return;
+        }
         look(shared);
         provide_spare(shared, need);
         indexed = write_indexes(shared, indexed);

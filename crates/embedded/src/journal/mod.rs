@@ -13,6 +13,7 @@
 mod export;
 mod frame;
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a copy is taken while a thread writes")]
 mod fuzz_tests;
 mod keeper;
 mod options;
@@ -21,6 +22,7 @@ mod read;
 mod recover;
 mod segment;
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests wait for threads")]
 mod tests;
 mod writer;
 
@@ -159,9 +161,9 @@ impl Journal {
     ) -> Result<Self, LogError> {
         let shared = Arc::new(recover::open(dir, options, clock)?);
         let start = |name: &str, run: fn(&Shared)| {
-            let shared = Arc::clone(&shared);
+            let guard = StopOnPanic(Arc::clone(&shared));
             let thread = std::thread::Builder::new().name(name.to_owned());
-            thread.spawn(move || run(&shared)).map_err(|error| recover::failed("thread", &error))
+            thread.spawn(move || run(&guard.0)).map_err(|error| recover::failed("thread", &error))
         };
         let threads =
             vec![start("journal-writer", writer::run)?, start("journal-keeper", keeper::run)?];
@@ -204,6 +206,17 @@ impl Journal {
     #[cfg(test)]
     pub(crate) fn durable_at(&self) -> (u64, u64) {
         self.shared.order.lock().durable_at
+    }
+}
+
+/// Stops the journal when one of its threads panics (also in a `done`): nobody waits for it then.
+struct StopOnPanic(Arc<Shared>);
+
+impl Drop for StopOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            writer::stop(&self.0, Vec::new(), &std::io::Error::other("a thread has panicked"));
+        }
     }
 }
 
@@ -398,6 +411,7 @@ impl Log for Journal {
         Ok(self.shared.partitions[index].lock().bounds())
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a timeout is wall time")]
     fn wait(&self, at: &[(Topic, u16, u64)], durable_only: bool, timeout: Duration) {
         let deadline = Instant::now() + timeout;
         if self.shared.order.lock().refusal().is_some() {

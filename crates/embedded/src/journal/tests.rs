@@ -68,7 +68,7 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn reads_from_memory_and_from_files_are_the_same() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::test_folder();
     let mut options = options();
     options.tail_bytes = 100_000;
     let journal = open(dir.path(), options.clone());
@@ -107,14 +107,14 @@ fn reads_from_memory_and_from_files_are_the_same() {
 
 fn copy_of(journal: &Journal, dir: &Path) -> tempfile::TempDir {
     journal.sync().unwrap();
-    let to = tempfile::tempdir().unwrap();
+    let to = crate::test_folder();
     copy(dir, to.path());
     to
 }
 
 #[test]
 fn a_failed_sync_stops_the_log_and_tells_everybody() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::test_folder();
     let failing = Arc::new(AtomicBool::new(false));
     let mut options = options();
     let probe = Arc::clone(&failing);
@@ -142,7 +142,7 @@ fn a_failed_sync_stops_the_log_and_tells_everybody() {
 
 #[test]
 fn a_nearly_full_disk_refuses_ingest_first_and_loses_nothing() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::test_folder();
     let free = Arc::new(AtomicU64::new(1 << 30));
     let mut options = options();
     options.reserve_bytes = Some(100 << 20);
@@ -174,7 +174,7 @@ fn a_nearly_full_disk_refuses_ingest_first_and_loses_nothing() {
 
 #[test]
 fn without_room_for_a_segment_appends_are_refused_before_anything_is_torn() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::test_folder();
     let mut options = options();
     options.reserve_bytes = Some(8 << 20);
     options.probes.free_bytes = Some(Arc::new(|| (8 << 20) + 1_000));
@@ -198,7 +198,7 @@ fn without_room_for_a_segment_appends_are_refused_before_anything_is_torn() {
 
 #[test]
 fn segments_go_when_all_their_readers_have_passed_and_they_are_old() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::test_folder();
     let clock = clock();
     let mut options = options();
     options.retention = DurationMs(500);
@@ -226,4 +226,38 @@ fn segments_go_when_all_their_readers_have_passed_and_they_are_old() {
     let journal = Journal::open(dir.path(), options, clock).unwrap();
     assert_eq!(journal.bounds(Topic::Profiles, 0).unwrap().next, 3_000);
     assert!(journal.bounds(Topic::Profiles, 0).unwrap().first >= first);
+}
+
+#[test]
+fn a_panic_in_done_stops_the_log_instead_of_hanging_it() {
+    let dir = crate::test_folder();
+    let journal = open(dir.path(), options());
+    let one = Append { topic: Topic::Profiles, partition: 0, values: vec![value(0, 10)] };
+    journal.append(vec![one.clone()], Some(Box::new(|_| panic!("planted")))).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while journal.append(vec![one.clone()], None).is_ok() {
+        assert!(Instant::now() < deadline);
+    }
+    assert!(matches!(journal.sync(), Err(LogError::Stopped { .. })));
+}
+
+#[test]
+fn appends_of_many_threads_share_syncs() {
+    let dir = crate::test_folder();
+    let mut options = options();
+    options.sync_interval = Duration::from_millis(2);
+    let journal = open(dir.path(), options);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for nth in 0..500 {
+                    append(&journal, Topic::Touchpoints, 1, vec![value(nth, 50)]);
+                }
+            });
+        }
+    });
+    journal.sync().unwrap();
+    let stats = journal.stats();
+    assert_eq!(stats.records, 4_000);
+    assert!(stats.syncs < 400, "group commit: {} syncs for 4000 appends", stats.syncs);
 }

@@ -20,6 +20,7 @@ use std::time::Instant;
 const SLICES_MAX: usize = 512;
 
 /// Runs until the journal is closed.
+#[expect(clippy::disallowed_methods, reason = "the pace of syncs is wall time")]
 pub(crate) fn run(shared: &Shared) {
     let mut tail = Tail::default();
     let mut last_sync: Option<Instant> = None;
@@ -35,6 +36,7 @@ pub(crate) fn run(shared: &Shared) {
 }
 
 /// Waits for work; `None` when the journal is closing and nothing is left.
+#[expect(clippy::disallowed_methods, reason = "the writer's own thread gathers a batch")]
 fn next_batch(shared: &Shared, last_sync: Option<Instant>) -> Option<Vec<Pending>> {
     let mut order = shared.order.lock();
     while order.pending.is_empty() {
@@ -140,7 +142,7 @@ fn commit(shared: &Shared, batch: Vec<Pending>, tail: &mut Tail) {
 }
 
 /// A write or fsync failed: nobody knows what is on disk, so nothing more is taken.
-fn stop(shared: &Shared, batch: Vec<Pending>, error: &io::Error) {
+pub(crate) fn stop(shared: &Shared, batch: Vec<Pending>, error: &io::Error) {
     tracing::error!(%error, dir = %shared.dir.display(), "the journal has stopped");
     let stopped = LogError::Stopped { reason: error.to_string() };
     let rest = {

@@ -64,7 +64,8 @@ impl House {
         assert_eq!(self.store.shards(), [(0, position)]);
         let expected = Some(Bytes::from(position.to_string()));
         let key = Bytes::copy_from_slice(&7u64.to_be_bytes());
-        assert_eq!(self.store.get("engine/1", Space::Profile, &[key]).unwrap(), [expected.clone()]);
+        let stored = self.store.get("engine/1", Space::Profile, &[key]).unwrap().remove(0);
+        assert_eq!(stored, expected);
         assert_eq!(self.store.read(&[Bytes::from_static(b"i:a")]).unwrap()[0].1, expected);
         assert_eq!(self.journal.bounds(Topic::Profiles, 1).unwrap().next, next);
         let mut at = position;
@@ -82,7 +83,7 @@ impl House {
 
 #[test]
 fn a_restored_house_goes_on_where_the_snapshot_was_made() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::test_folder();
     let house = open(dir.path());
     house.append(0, 2_500);
     house.checkpoint(2_400);
@@ -91,7 +92,7 @@ fn a_restored_house_goes_on_where_the_snapshot_was_made() {
     assert!(made.segments >= 3 && made.keys >= 100, "{made:?}");
     house.append(2_500, 2_600);
     house.checkpoint(2_600);
-    let to = tempfile::tempdir().unwrap();
+    let to = crate::test_folder();
     assert_eq!(restore(&path, to.path()).unwrap(), made);
     assert!(matches!(restore(&path, to.path()), Err(SnapshotError::NotEmpty { .. })));
     let restored = open(to.path());
@@ -104,7 +105,7 @@ fn a_restored_house_goes_on_where_the_snapshot_was_made() {
 
 #[test]
 fn a_snapshot_leaves_out_what_nobody_needs() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::test_folder();
     let house = open(dir.path());
     house.append(0, 2_500);
     house.checkpoint(2_400);
@@ -112,7 +113,7 @@ fn a_snapshot_leaves_out_what_nobody_needs() {
     let from = [(Topic::Profiles, 1, 2_400)];
     let made = snapshot(&house.journal, &house.store, &path, TIME, Some(&from)).unwrap();
     assert_eq!(made.segments, 1);
-    let to = tempfile::tempdir().unwrap();
+    let to = crate::test_folder();
     restore(&path, to.path()).unwrap();
     let restored = open(to.path());
     restored.check(2_400, 2_500);
@@ -121,7 +122,7 @@ fn a_snapshot_leaves_out_what_nobody_needs() {
 
 #[test]
 fn a_damaged_snapshot_is_refused_with_its_place() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::test_folder();
     let house = open(dir.path());
     house.append(0, 20);
     house.checkpoint(20);
@@ -147,7 +148,7 @@ fn a_damaged_snapshot_is_refused_with_its_place() {
     let mut longer = good.clone();
     longer.push(0);
     refused(&longer);
-    let to = tempfile::tempdir().unwrap();
+    let to = crate::test_folder();
     assert!(restore(&bad, to.path()).is_err());
     assert_eq!(fs::read_dir(to.path()).unwrap().count(), 0, "nothing was restored");
     fs::write(&bad, good).unwrap();
@@ -156,7 +157,7 @@ fn a_damaged_snapshot_is_refused_with_its_place() {
 
 #[test]
 fn an_empty_store_over_a_trimmed_log_is_not_taken_for_a_new_one() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::test_folder();
     let house = open(dir.path());
     let standing =
         |position| Standing { owner: "engine/1", topic: Topic::Profiles, partition: 1, position };

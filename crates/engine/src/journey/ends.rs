@@ -28,6 +28,9 @@ impl Step<'_> {
                     .exit_on
                     .iter()
                     .any(|rule| self.rule_holds(rule, &pinned, place, event));
+            if met || exits {
+                self.correction(place, event);
+            }
             if met {
                 self.converted(id, Some((&pinned, event)));
             }
@@ -41,6 +44,22 @@ impl Step<'_> {
             }
         }
         self.late_conversions(event);
+    }
+
+    /// A late event would have ended the run before it sent something: a decision that was taken is
+    /// never rewritten; what it would have been is told (semantics 1, W13).
+    fn correction(&mut self, place: usize, event: &EventView<'_>) {
+        let run = &self.profile.runs[place];
+        let occurred = event.stamp.occurred;
+        let mut sends = self.profile.sends.as_slice().iter();
+        let sent = sends.find(|send| {
+            (send.action.0.profile, send.action.0.run) == run.id() && send.at > occurred
+        });
+        if let Some(send) = sent {
+            let detail = format!("{} would not have been sent: {} was late", send.step, event.name);
+            let (journey, run_key) = (run.journey.clone(), run.run_key());
+            self.note(NoteKind::Correction { journey, run_key, detail: detail.into() });
+        }
     }
 
     /// Whether `event` meets the goal of a run, inside its window.

@@ -139,7 +139,7 @@ impl Step<'_> {
         if controls.paused.contains(&journey.name) {
             return Some("paused");
         }
-        if controls.stopped.contains_key(&journey.name) {
+        if controls.closed.contains(&journey.name) {
             return Some("stopped");
         }
         if self.now.since(event.stamp.occurred) >= entry.accept_late {

@@ -41,7 +41,7 @@ impl Partition {
             }
             Command::Resume { journey } => {
                 controls.paused.remove(journey);
-                controls.stopped.remove(journey);
+                controls.closed.remove(journey);
                 self.registers.held.remove(journey);
                 for id in people {
                     self.with(id, at, effects, |step| {
@@ -52,6 +52,7 @@ impl Partition {
             }
             Command::Stop { journey } => {
                 controls.stopped.insert(journey.clone(), now);
+                controls.closed.insert(journey.clone());
                 self.registers.held.remove(journey);
                 for id in people {
                     self.with(id, at, effects, |step| {
