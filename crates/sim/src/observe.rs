@@ -20,6 +20,7 @@ use std::sync::Arc;
 /// A partition after a clean replay of its log.
 struct Replay {
     decisions: Vec<Decision>,
+    notes: Vec<Note>,
     state: StateMap,
     lengths: Vec<(&'static str, usize, usize)>,
 }
@@ -55,6 +56,7 @@ impl World {
             armed: Vec::new(),
             states: Vec::new(),
             replayed: Vec::new(),
+            replayed_notes: Vec::new(),
             lengths: Vec::new(),
         };
         self.touchpoints(&mut observed)?;
@@ -73,6 +75,7 @@ impl World {
             observed.armed.push((owner.and_then(|owner| owner.next_wake()), end));
             let replay = self.replay(partition, &versions)?;
             observed.replayed.push(replay.decisions);
+            observed.replayed_notes.push(replay.notes);
             observed.lengths.extend(replay.lengths);
             observed.states.push((self.stored(partition)?, replay.state));
         }
@@ -197,8 +200,12 @@ impl World {
         let mut partition = Partition::new(id, PARTITIONS, Limits::default());
         let mut seen = BTreeSet::new();
         let mut effects = Effects::new();
-        let mut replay =
-            Replay { decisions: Vec::new(), state: StateMap::new(), lengths: Vec::new() };
+        let mut replay = Replay {
+            decisions: Vec::new(),
+            notes: Vec::new(),
+            state: StateMap::new(),
+            lengths: Vec::new(),
+        };
         for entry in self.entries(Topic::Profiles, id)? {
             let record = decode_profile_record(&entry.value)?;
             if !first(&mut seen, record.from_owner, record.origin) {
@@ -206,6 +213,9 @@ impl World {
             }
             if let Record::Publish { version } = &record.record {
                 partition.install(Arc::clone(versions.get(version).context("was published")?));
+            }
+            for version in partition.missing_versions(&record.record) {
+                partition.install(Arc::clone(versions.get(&version).context("was published")?));
             }
             loop {
                 let mut missing = Vec::new();
@@ -223,8 +233,10 @@ impl World {
             effects.clear();
             partition.apply(position, entry.log_time, &record.record, &mut effects);
             for effect in effects.as_slice() {
-                if let Effect::Decision(decision) = effect {
-                    replay.decisions.push((**decision).clone());
+                match effect {
+                    Effect::Decision(decision) => replay.decisions.push((**decision).clone()),
+                    Effect::Note(note) => replay.notes.push((**note).clone()),
+                    _ => {}
                 }
             }
         }

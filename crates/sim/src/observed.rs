@@ -97,6 +97,8 @@ pub struct Observed {
     pub states: Vec<(StateMap, StateMap)>,
     /// Decisions of a clean replay of the final log, per partition.
     pub replayed: Vec<Vec<Decision>>,
+    /// Notes of a clean replay of the final log, per partition.
+    pub replayed_notes: Vec<Vec<Note>>,
     /// Final results of dispatches: action, result, detail.
     pub results: Vec<(ActionId, &'static str, String)>,
     /// Largest length of each bounded thing, by name, and its limit.

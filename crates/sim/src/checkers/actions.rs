@@ -1,7 +1,7 @@
 //! ACT-1: at most one effective dispatch per message. CON-2: no call begins after a revocation that
 //! concerns it was acknowledged, unless a decision that knew the revocation allowed the message.
 
-use super::consent;
+use super::consent::{self, Until};
 use crate::observed::{Applied, Call, Observed, Revocation, Violation};
 use sojourn_model::{LogPosition, MessageClass, ProfileId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,7 +68,7 @@ fn revocations(observed: &Observed, found: &mut Vec<Violation>) {
             // Only of the same person can it be said what was known when.
             let same = decision.profile == *profile && decision.id.position < *position;
             // An older statement, or one that a newer grant overrules, takes nothing back.
-            if same && consent::verdict(decision, *position, &items).1.is_err() {
+            if same && consent::verdict(decision, Until::with(*position), &items).1.is_err() {
                 found.push(Violation::new(
                     "CON-2",
                     format!(

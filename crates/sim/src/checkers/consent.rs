@@ -27,7 +27,7 @@ pub(super) enum Item {
 }
 
 /// What every profile said and absorbed, in the order of its partition's log.
-pub(super) type Items = BTreeMap<ProfileId, Vec<(LogPosition, Item)>>;
+pub(super) type Items = BTreeMap<ProfileId, Vec<(LogPosition, Timestamp, Item)>>;
 
 pub(super) fn check(observed: &Observed) -> Vec<Violation> {
     let items = statements(observed);
@@ -38,7 +38,7 @@ pub(super) fn check(observed: &Observed) -> Vec<Violation> {
         {
             continue;
         }
-        let (merged, verdict) = verdict(decision, decision.id.position, &items);
+        let (merged, verdict) = verdict_at(decision, &items);
         if let Err(why) = verdict {
             let id = if merged { "CON-3" } else { "CON-1" };
             found.push(Violation::new(
@@ -53,17 +53,50 @@ pub(super) fn check(observed: &Observed) -> Vec<Violation> {
     found
 }
 
+/// Up to where a person's statements count.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Until {
+    position: LogPosition,
+    /// Whether the record at `position` counts.
+    whole: bool,
+    /// Parked statements are applied at their own log time, not at their place.
+    before: Timestamp,
+}
+
+impl Until {
+    /// Everything up to and with the record at `position`.
+    pub(super) fn with(position: LogPosition) -> Self {
+        Self { position, whole: true, before: Timestamp::MAX }
+    }
+}
+
 /// Whether the decision's message is permitted by what its person had said up to `until`, with
 /// whether others' statements came to the person in merges.
 pub(super) fn verdict(
     decision: &Decision,
-    until: LogPosition,
+    until: Until,
     items: &Items,
 ) -> (bool, Result<(), String>) {
     let mut said = Vec::new();
     let mut visited = BTreeSet::new();
     collect(decision.profile, Some(until), items, &mut said, &mut visited);
     (visited.len() > 1, permitted(decision, &said))
+}
+
+/// A decision may stand before or after the record at its position (a timer that was due fires
+/// first), and before or after a statement of its millisecond: it is wrong when it is in each case.
+fn verdict_at(decision: &Decision, items: &Items) -> (bool, Result<(), String>) {
+    let position = decision.id.position;
+    let next = Timestamp(decision.at.0 + 1);
+    let untils = [(true, next), (false, next), (true, decision.at)];
+    let mut last = (false, Ok(()));
+    for (whole, before) in untils {
+        last = verdict(decision, Until { position, whole, before }, items);
+        if last.1.is_ok() {
+            break;
+        }
+    }
+    last
 }
 
 pub(super) fn statements(observed: &Observed) -> Items {
@@ -76,11 +109,15 @@ pub(super) fn statements(observed: &Observed) -> Items {
                 Applied::Merge(_, from, into) => {
                     gone.insert(*from);
                     if into.partition(observed.applied.len() as u16) == partition as u16 {
-                        items.entry(*into).or_default().push((position, Item::Absorbed(*from)));
+                        items.entry(*into).or_default().push((
+                            position,
+                            *at,
+                            Item::Absorbed(*from),
+                        ));
                     }
                 }
                 Applied::Absorb(_, into, from) => {
-                    items.entry(*into).or_default().push((position, Item::Absorbed(*from)));
+                    items.entry(*into).or_default().push((position, *at, Item::Absorbed(*from)));
                 }
                 // What still reaches an absorbed profile is forwarded and comes again.
                 Applied::Touchpoint(profile, touchpoint) if !gone.contains(profile) => {
@@ -91,7 +128,11 @@ pub(super) fn statements(observed: &Observed) -> Items {
                         *at,
                     );
                     if let Some(statement) = said {
-                        items.entry(*profile).or_default().push((position, Item::Said(statement)));
+                        items.entry(*profile).or_default().push((
+                            position,
+                            *at,
+                            Item::Said(statement),
+                        ));
                     }
                 }
                 Applied::Touchpoint(..) | Applied::Pause | Applied::Other => {}
@@ -134,7 +175,7 @@ fn read(
 
 fn collect(
     profile: ProfileId,
-    until: Option<LogPosition>,
+    until: Option<Until>,
     items: &Items,
     said: &mut Vec<Statement>,
     visited: &mut BTreeSet<ProfileId>,
@@ -142,9 +183,15 @@ fn collect(
     if !visited.insert(profile) {
         return;
     }
-    for (position, item) in items.get(&profile).into_iter().flatten() {
-        if until.is_some_and(|until| position.partition == until.partition && *position > until) {
-            break;
+    for (position, at, item) in items.get(&profile).into_iter().flatten() {
+        if let Some(Until { position: end, whole, before }) = until {
+            let later = if whole { *position > end } else { *position >= end };
+            if later && position.partition == end.partition {
+                break;
+            }
+            if *at >= before && matches!(item, Item::Said(_)) {
+                continue;
+            }
         }
         match item {
             Item::Said(statement) => said.push(statement.clone()),

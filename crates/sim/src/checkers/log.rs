@@ -45,6 +45,17 @@ pub(super) fn check(observed: &Observed) -> Vec<Violation> {
             ));
         }
     }
+    for (partition, (seen, again)) in
+        observed.notes.iter().zip(&observed.replayed_notes).enumerate()
+    {
+        let ends = seen.last().zip(again.last());
+        let differing = seen.iter().zip(again).find(|(a, b)| a != b);
+        if let Some((a, b)) = differing.or(ends.filter(|_| seen.len() != again.len())) {
+            let what =
+                format!("partition {partition}: noted {a:?}\n  but a clean replay notes {b:?}");
+            found.push(Violation::new("LOG-2", what));
+        }
+    }
     for (partition, (state, replayed)) in observed.states.iter().enumerate() {
         let keys: BTreeSet<_> = state.keys().chain(replayed.keys()).collect();
         let differing: Vec<_> =

