@@ -132,7 +132,14 @@ impl Bench {
                 options.resident_profiles = run.resident / usize::from(run.partitions);
                 options.limits.notes = run.notes;
                 let gate = Arc::new(MemoryGate::new(clock.clone()));
-                PartitionOwner::new(log.clone(), store.clone(), gate, clock.clone(), source.clone(), options)
+                PartitionOwner::new(
+                    log.clone(),
+                    store.clone(),
+                    gate,
+                    clock.clone(),
+                    source.clone(),
+                    options,
+                )
             })
             .collect();
         Ok(Self {
@@ -207,17 +214,45 @@ impl Bench {
         let Stages { convert, append, identity, engine } = self.stages;
         println!("touchpoints              {count}");
         println!("wall                     {wall:.1?}   {:.0} per second", per(wall));
-        println!("JSON to record           {:.2} µs each, {:.0} per core-second", micros(convert), per(convert));
+        println!(
+            "JSON to record           {:.2} µs each, {:.0} per core-second",
+            micros(convert),
+            per(convert)
+        );
         println!("append                   {:.2} µs each", micros(append));
-        println!("identity                 {:.2} µs each, {:.0} per core-second", micros(identity), per(identity));
-        println!("engine (owner's thread)  {:.2} µs each, {:.0} per core-second", micros(engine), per(engine));
-        println!("log to decisions, whole process (append, identity, engine, journal, store, fsync)");
-        println!("                         {:.2} µs each, {:.0} per core-second", micros(cpu), per(cpu));
+        println!(
+            "identity                 {:.2} µs each, {:.0} per core-second",
+            micros(identity),
+            per(identity)
+        );
+        println!(
+            "engine (owner's thread)  {:.2} µs each, {:.0} per core-second",
+            micros(engine),
+            per(engine)
+        );
+        println!(
+            "log to decisions, whole process (append, identity, engine, journal, store, fsync)"
+        );
+        println!(
+            "                         {:.2} µs each, {:.0} per core-second",
+            micros(cpu),
+            per(cpu)
+        );
         let written = self.log.stats().bytes - bytes;
-        println!("journal                  {:.0} bytes per touchpoint", written as f64 / count as f64);
+        println!(
+            "journal                  {:.0} bytes per touchpoint",
+            written as f64 / count as f64
+        );
         let resident_now = cpu::resident();
-        println!("resident                 {} MB (+{} MB in the run)", resident_now >> 20, resident_now.saturating_sub(resident) >> 20);
-        println!("profiles in memory       {}", self.owners.iter().map(PartitionOwner::resident).sum::<usize>());
+        println!(
+            "resident                 {} MB (+{} MB in the run)",
+            resident_now >> 20,
+            resident_now.saturating_sub(resident) >> 20
+        );
+        println!(
+            "profiles in memory       {}",
+            self.owners.iter().map(PartitionOwner::resident).sum::<usize>()
+        );
         for (verdict, number) in self.verdicts()? {
             println!("  {verdict:<28} {number}");
         }
@@ -236,12 +271,22 @@ impl Bench {
                 let Some(last) = entries.last() else { break };
                 next = last.offset + 1;
                 for entry in &entries {
-                    if let DecisionRecord::Decision(decision) = decode_decision_record(&entry.value)?.1 {
+                    if let DecisionRecord::Decision(decision) =
+                        decode_decision_record(&entry.value)?.1
+                    {
                         let reason = match (decision.outcome, decision.reason) {
                             (Outcome::Approve, _) => String::new(),
-                            (_, reason) => reason.map_or(String::new(), |r| format!(": {}", r.as_str())),
+                            (_, reason) => {
+                                reason.map_or(String::new(), |r| format!(": {}", r.as_str()))
+                            }
                         };
-                        *counts.entry(format!("{} {}{reason}", decision.journey, decision.outcome.as_str())).or_default() += 1;
+                        *counts
+                            .entry(format!(
+                                "{} {}{reason}",
+                                decision.journey,
+                                decision.outcome.as_str()
+                            ))
+                            .or_default() += 1;
                     }
                 }
             }

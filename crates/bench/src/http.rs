@@ -47,7 +47,10 @@ pub fn run(load: &Load, settings: Settings) -> Result<()> {
     let count = (requests.len() * load.batch) as f64;
     println!("{} requests of {} on {} connections", requests.len(), load.batch, load.connections);
     println!("wall          {wall:.2?}  {:.0} touchpoints per second", count / wall.as_secs_f64());
-    println!("server's CPU  {cpu:.2?}  {:.0} touchpoints per core-second (all roles)", count / cpu.as_secs_f64());
+    println!(
+        "server's CPU  {cpu:.2?}  {:.0} touchpoints per core-second (all roles)",
+        count / cpu.as_secs_f64()
+    );
     println!(
         "answered in   p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
         all.value_at_quantile(0.5) as f64 / 1e3,
@@ -82,7 +85,8 @@ fn prepare(load: &Load, settings: Settings) -> Result<Vec<Vec<u8>>> {
 }
 
 fn post_all(address: &str, requests: &[Vec<u8>]) -> Result<Histogram<u64>> {
-    let mut stream = TcpStream::connect(address).with_context(|| format!("cannot reach {address}"))?;
+    let mut stream =
+        TcpStream::connect(address).with_context(|| format!("cannot reach {address}"))?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut reader = BufReader::new(stream.try_clone()?);

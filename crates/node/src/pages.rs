@@ -21,7 +21,10 @@ pub(crate) fn router(inner: Arc<Inner>, signer: Signer) -> Router {
     let why_signer = signer.clone();
     Router::new()
         .route("/why/{token}", get(move |Path(token): Path<String>| why(inner, why_signer, token)))
-        .route("/preferences/{token}", get(move |Path(token): Path<String>| preferences(signer, token)))
+        .route(
+            "/preferences/{token}",
+            get(move |Path(token): Path<String>| preferences(signer, token)),
+        )
 }
 
 async fn why(inner: Arc<Inner>, signer: Signer, token: String) -> Response {
