@@ -140,7 +140,12 @@ pub(super) fn next(shop: &Path, gateway: &str, decision: Option<&str>) -> Vec<St
         json!({"userId": "c-1001", "event": "Cart Updated",
             "properties": {"cart_id": "mine", "value": 30, "product": "walnut rye"}})
     ));
-    lines.push(paint(Ink::Dim, "Ctrl-C ends it."));
+    lines.push(paint(
+        Ink::Dim,
+        &format!(
+            "Shown here is what you send; everything: {program} tail --dir {dir}. Ctrl-C ends it."
+        ),
+    ));
     lines.push(String::new());
     lines
 }
