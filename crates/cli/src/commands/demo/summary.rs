@@ -204,9 +204,9 @@ mod tests {
 
     #[test]
     fn next_steps_are_commands() {
-        let lines = next(Path::new("/tmp/shop"), "http://127.0.0.1:8080", Some("d0-1-0"));
+        let lines = next(Path::new("shops/mine"), "http://127.0.0.1:8080", Some("d0-1-0"));
         let text = lines.join("\n");
-        assert!(text.contains("explain d0-1-0 --dir /tmp/shop"));
+        assert!(text.contains("explain d0-1-0 --dir shops/mine"));
         assert!(text.contains("curl -u dev-site-key: http://127.0.0.1:8080/v1/track"));
     }
 }
