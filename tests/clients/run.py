@@ -76,8 +76,9 @@ class House:
         self.dir = folder / "ws"
         shutil.copytree(HERE / "ws", self.dir)
         self.port, self.log = free_port(), folder / "server.log"
-        command = [BINARY, "up", str(self.dir), "--gateway", f"127.0.0.1:{self.port}",
-                   "--console", f"127.0.0.1:{free_port()}", "--portal", f"127.0.0.1:{free_port()}"]
+        with open(self.dir / "sojourn.yaml", "a") as settings:
+            settings.write(f'listen: {{ gateway: "127.0.0.1:{self.port}" }}\n')
+        command = [BINARY, "up", str(self.dir)]
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         if not wait_for(self.port, "/readyz", self.process, READY_SECONDS_MAX):

@@ -20,6 +20,36 @@ const NAMES_MAX: usize = 100_000;
 /// Properties of a touchpoint that are shown.
 const PROPERTIES_MAX: usize = 3;
 
+/// Remembers the messages that decisions approved: a delivery may be told before the server has
+/// indexed what it belongs to, and then lacks its journey.
+#[derive(Default)]
+pub(crate) struct Memory(BTreeMap<String, Value>);
+
+impl Memory {
+    /// Fills in what a delivery lacks.
+    pub(crate) fn complete(&mut self, kind: &str, record: &mut Value) {
+        let action = text(record, "action_id");
+        if action.is_empty() {
+            return;
+        }
+        if kind == "decision" && self.0.len() < NAMES_MAX {
+            let kept = MEMBERS.map(|key| (key.to_owned(), record[key].clone()));
+            self.0.insert(action, Value::Object(kept.into_iter().collect()));
+        } else if kind == "delivery"
+            && let Some(decided) = self.0.get(&action)
+        {
+            for key in MEMBERS {
+                if record[key].is_null() {
+                    record[key] = decided[key].clone();
+                }
+            }
+        }
+    }
+}
+
+/// What a delivery takes from its decision.
+const MEMBERS: [&str; 5] = ["journey", "step", "template", "channel", "endpoint"];
+
 /// One record, ready to be laid out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shown {
@@ -73,28 +103,57 @@ impl Teller {
             self.name(&profile, &label);
         }
         let shown = show(kind, record, self.zone)?;
-        Some(self.lay_out(&shown, ""))
+        Some(self.lay_out(&shown))
     }
 
-    /// Columns: time, person, place, what. `icon` stands before the words.
-    pub(crate) fn lay_out(&self, shown: &Shown, icon: &str) -> String {
+    /// Columns: time, person, place, what; a long text goes on below itself.
+    pub(crate) fn lay_out(&self, shown: &Shown) -> String {
         let at = shown.at.map_or_else(String::new, |at| when::weekday(at, self.zone));
-        let head =
-            if icon.is_empty() { shown.head.clone() } else { format!("{icon} {}", shown.head) };
-        let used = 10 + 1 + PERSON_WIDTH + 1 + PLACE_WIDTH + 1 + head.chars().count() + 1;
-        let room = self.width.saturating_sub(used);
-        let rest = shown.rest.trim();
-        let rest = if rest.chars().count() > room { fit(rest, room) } else { rest.to_owned() };
-        let line = format!(
-            "{} {} {} {} {}",
+        let before = 10 + PERSON_WIDTH + 1 + PLACE_WIDTH + 1;
+        let room = self.width.saturating_sub(before).max(ROOM_MIN);
+        let used = shown.head.chars().count() + 1;
+        let (first, more) = broken(shown.rest.trim(), room.saturating_sub(used), room);
+        let mut line = format!(
+            "{} {} {} {} {first}",
             paint(Ink::Dim, &fit(&at, 9)),
             paint(Ink::Person, &fit(&clean(self.called(&shown.profile)), PERSON_WIDTH)),
             paint(shown.place_ink, &fit(&shown.place, PLACE_WIDTH)),
-            paint(shown.head_ink, &head),
-            rest,
+            paint(shown.head_ink, &shown.head),
         );
+        for part in more {
+            line = format!("{}\n{}{part}", line.trim_end(), " ".repeat(before));
+        }
         line.trim_end().to_owned()
     }
+}
+
+/// Lines that one text takes at most; what is longer is cut.
+const LINES_MAX: usize = 3;
+/// A text is never squeezed below this.
+const ROOM_MIN: usize = 24;
+
+/// `text` broken between words: the first part fits `first`, the others `room`.
+fn broken(text: &str, first: usize, room: usize) -> (String, Vec<String>) {
+    let mut parts = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let limit = if parts.is_empty() { first } else { room };
+        let longer = line.chars().count() + usize::from(!line.is_empty()) + word.chars().count();
+        if longer <= limit || line.is_empty() && !parts.is_empty() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        } else if parts.len() + 1 < LINES_MAX {
+            parts.push(std::mem::replace(&mut line, word.to_owned()));
+        } else {
+            line.push('…');
+            break;
+        }
+    }
+    parts.push(line);
+    let first = parts.remove(0);
+    (first, parts)
 }
 
 /// A record in words.
@@ -127,6 +186,9 @@ fn line(place: &str, place_ink: Ink, head: String, head_ink: Ink, rest: String) 
 
 fn touchpoint(record: &Value, zone: Tz) -> Shown {
     let mut rest = properties(&record["properties"]);
+    if record["event"] == "Identified" {
+        rest = label(record).map(|who| format!("as {who}")).unwrap_or_default();
+    }
     let late = match (when::from_json(&record["occurred_at"]), when::from_json(&record["at"])) {
         (Some(occurred), Some(at)) if at.since(occurred).0 > LATE_MS => Some(occurred),
         _ => None,
@@ -147,22 +209,39 @@ const LATE_MS: i64 = 15 * 60 * 1000;
 /// `walnut rye, value 24.5`: what a person would tell of the properties.
 fn properties(properties: &Value) -> String {
     let Some(map) = properties.as_object() else { return String::new() };
-    let mut parts = Vec::new();
+    let (mut words, mut numbers) = (Vec::new(), Vec::new());
     for (key, value) in map {
-        // Ids tell people nothing.
-        if key.ends_with("_id") || key == "endpoint" || key == "loyalty_card" {
+        // Ids and addresses tell people nothing.
+        if key.ends_with("_id") || UNTOLD.contains(&key.as_str()) {
             continue;
         }
         match value {
-            Value::String(text) if text.len() <= 60 => parts.push(text.clone()),
-            Value::Number(number) => parts.push(format!("{key} {number}")),
-            Value::Bool(true) => parts.push(key.clone()),
+            Value::String(text) if text.len() <= 60 => words.push(text.clone()),
+            Value::Number(number) => {
+                let number = number.as_f64().unwrap_or_default();
+                numbers.push(format!("{key} {number}"));
+            }
+            Value::Bool(true) => words.push(key.clone()),
             _ => {}
         }
     }
-    parts.truncate(PROPERTIES_MAX);
-    parts.join(", ")
+    words.append(&mut numbers);
+    words.truncate(PROPERTIES_MAX);
+    words.join(", ")
 }
+
+/// Properties that say nothing to a reader.
+const UNTOLD: [&str; 9] = [
+    "endpoint",
+    "loyalty_card",
+    "instagram",
+    "channel",
+    "purpose",
+    "topic",
+    "journey",
+    "step",
+    "template",
+];
 
 fn decision(record: &Value) -> Shown {
     let outcome = record["outcome"].as_str().unwrap_or("");
@@ -198,17 +277,17 @@ fn note(record: &Value, zone: Tz) -> Option<Shown> {
         |words: String, ink: Ink| line("journey", Ink::Journey, journey.clone(), ink, words);
     let reason = || text(record, "reason");
     Some(match record["note"].as_str()? {
-        "entered" => {
-            of_journey(format!("begins, because of {}", text(record, "event")), Ink::Journey)
-        }
+        "entered" => of_journey(format!("begins after {}", text(record, "event")), Ink::Journey),
         "entry_refused" => {
             of_journey(format!("does not begin: {}", entry_words(&reason())), Ink::Dim)
         }
         "moved" => {
-            let until = when::from_json(&record["until"])
-                .map(|until| format!(", until {}", when::weekday(until, zone)))
-                .unwrap_or_default();
-            of_journey(format!("waits at {}{until}", text(record, "step")), Ink::Journey)
+            let step = text(record, "step");
+            let words = match when::from_json(&record["until"]) {
+                Some(until) => format!("waits until {} ({step})", when::weekday(until, zone)),
+                None => format!("is at {step}"),
+            };
+            of_journey(words, Ink::Journey)
         }
         "ended" => of_journey(format!("ends: {}", end_words(&reason())), Ink::Journey),
         "converted" => {
@@ -276,7 +355,7 @@ fn end_words(reason: &str) -> String {
     match reason {
         "done" => "every step is done".to_owned(),
         "exited" => "what it waited for has become unnecessary".to_owned(),
-        "goal_met" => "goal met".to_owned(),
+        "goal_met" => "its goal is reached".to_owned(),
         "merged" => "joined with the same run of the same person".to_owned(),
         other => other.strip_prefix("exit: ").unwrap_or(other).to_owned(),
     }
@@ -614,6 +693,28 @@ mod tests {
     fn records_from_a_newer_server_are_passed_over() {
         assert_eq!(tell("weather", json!({})), "");
         assert_eq!(tell("note", json!({"note": "novel"})), "");
+    }
+
+    #[test]
+    fn a_delivery_told_early_is_completed_from_its_decision() {
+        let mut memory = Memory::default();
+        let mut decision = json!({"action_id": "a1", "journey": "j", "step": "s", "template": "t",
+            "channel": "email"});
+        memory.complete("decision", &mut decision);
+        let mut delivery = json!({"action_id": "a1", "outcome": "sent", "journey": null});
+        memory.complete("delivery", &mut delivery);
+        assert!(tell("delivery", delivery).ends_with("email     t delivered"));
+    }
+
+    #[test]
+    fn a_long_text_goes_on_below_itself() {
+        let mut teller = Teller::new(Tz::UTC, 60);
+        let why = "not sent: the person never agreed to marketing/reminders by e-mail";
+        let line = teller.line("decision", &json!({"template": "t", "why": why})).unwrap();
+        let lines: Vec<_> = line.lines().collect();
+        assert_eq!(lines.len(), 3, "{line}");
+        assert!(lines.iter().all(|line| line.chars().count() <= 60), "{line}");
+        assert!(lines[1].starts_with(&" ".repeat(35)), "{line}");
     }
 
     #[test]

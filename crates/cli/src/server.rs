@@ -1,31 +1,133 @@
-//! stub
-use anyhow::Result;
+//! The whole product in this process, and when it ends.
+
+use crate::commands::LogFormat;
+use crate::exit::unreachable;
+use anyhow::{Context, Result};
+use sojourn_node::{Node, NodeOptions};
 use sojourn_ports::Clock;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
-pub(crate) struct Options;
-pub(crate) fn demo_options(_port: u16, _clock: Arc<dyn Clock>) -> Options {
-    Options
+/// A running server.
+pub(crate) struct Server {
+    node: Node,
 }
-pub(crate) struct Server;
+
+/// Roles that take longer than this to come up are named.
+const READY_MAX: Duration = Duration::from_secs(60);
+/// How often readiness is looked at.
+const READY_EVERY: Duration = Duration::from_millis(10);
+
 impl Server {
-    pub(crate) fn start(_dir: &Path, _options: Options) -> Result<Self> {
-        anyhow::bail!("not yet")
+    /// Starts every role, and returns when all of them are ready.
+    pub(crate) fn start(options: NodeOptions) -> Result<Self> {
+        let node = Node::start(options).map_err(|error| unreachable(format!("{error:#}")))?;
+        let server = Self { node };
+        let began = Instant::now();
+        loop {
+            let reasons = server.node.health().reasons();
+            if reasons.is_empty() {
+                return Ok(server);
+            }
+            if began.elapsed() > READY_MAX {
+                server.node.stop()?;
+                return Err(unreachable(format!("it does not come up: {}", reasons.join("; "))));
+            }
+            std::thread::sleep(READY_EVERY);
+        }
     }
+
+    /// `http://127.0.0.1:8080`
     pub(crate) fn gateway_url(&self) -> String {
-        String::new()
+        format!("http://{}", self.node.gateway_address())
     }
+
+    /// `127.0.0.1:4321`
     pub(crate) fn admin_address(&self) -> String {
-        String::new()
+        self.node.admin_address().to_string()
     }
+
+    /// What stands against readiness; empty: all is well.
+    pub(crate) fn troubles(&self) -> Vec<String> {
+        self.node.health().reasons()
+    }
+
+    /// Finishes what was taken, checkpoints, ends.
     pub(crate) fn stop(self) -> Result<()> {
-        Ok(())
+        self.node.stop().context("stopping")
     }
 }
-pub(crate) fn stop_on_ctrl_c() -> Arc<AtomicBool> {
+
+/// A node on the wall's clock; `port`: another one than sojourn.yaml says.
+pub(crate) fn options(dir: &Path, port: Option<u16>) -> NodeOptions {
+    let mut options = NodeOptions::new(dir);
+    options.gateway = port.map(loopback);
+    options
+}
+
+/// A node on a clock that runs `speed` times faster.
+pub(crate) fn demo_options(
+    dir: &Path,
+    port: u16,
+    clock: Arc<dyn Clock>,
+    speed: f64,
+) -> NodeOptions {
+    let mut options = NodeOptions::new(dir);
+    options.clock = clock;
+    options.speed = speed;
+    options.gateway = Some(loopback(port));
+    options.any_port = true;
+    options
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+/// A flag that Ctrl-C and SIGTERM set. A second one ends the program at once: the log can take it.
+pub(crate) fn stop_on_signal() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
-    flag.store(false, Ordering::Relaxed);
-    flag
+    let set = Arc::clone(&flag);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("a runtime")?;
+    let (mut interrupt, mut terminate) = {
+        let _inside = runtime.enter();
+        (
+            signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?,
+            signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?,
+        )
+    };
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                loop {
+                    tokio::select! {
+                        _ = interrupt.recv() => {}
+                        _ = terminate.recv() => {}
+                    }
+                    if set.swap(true, Ordering::SeqCst) {
+                        std::process::exit(130);
+                    }
+                }
+            });
+        })
+        .context("cannot start a thread")?;
+    Ok(flag)
+}
+
+/// Log lines to stderr: `level` unless RUST_LOG says otherwise.
+pub(crate) fn log_lines(format: LogFormat, level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Set once per process; a second call can only come from a test.
+    let _ = match format {
+        LogFormat::Json => lines.json().try_init(),
+        LogFormat::Text => lines.try_init(),
+    };
 }

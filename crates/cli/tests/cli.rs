@@ -147,3 +147,45 @@ fn completions_know_the_commands() {
         assert!(run.out.contains("publish"), "{shell}");
     }
 }
+
+#[test]
+fn the_story_of_the_demo_runs_through_simulate_and_gives_the_same_bytes_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (shop, events) = (path("shop"), path("events.jsonl"));
+    assert_eq!(sojourn(&["init", &shop]).code, 0);
+    assert_eq!(sojourn(&["demo", "--events", &events]).code, 0);
+    let simulate = |out: &str| {
+        let out = path(out);
+        let run = sojourn(&["simulate", &shop, "--events", &events, "--decisions", &out]);
+        assert_eq!(run.code, 0, "{}", run.err);
+        (run.out, std::fs::read(out).unwrap())
+    };
+    let (page, first) = simulate("first.jsonl");
+    let (_, second) = simulate("second.jsonl");
+    assert!(first == second, "the same input gives the same bytes (DET-1)");
+    assert!(first.len() > 10_000);
+    assert!(page.contains("abandoned-cart") && page.contains("suppress: cap"), "{page}");
+
+    // A lint error stops it.
+    let policy = dir.path().join("shop/policy.yaml");
+    let text = std::fs::read_to_string(&policy).unwrap();
+    std::fs::write(policy, text.replace("at_most: 1", "at_mots: 1")).unwrap();
+    let refused = sojourn(&["simulate", &shop, "--events", &events]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("at_mots"), "{}", refused.err);
+}
+
+#[test]
+fn a_line_that_cannot_be_read_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (shop, events) = (path("shop"), path("events.jsonl"));
+    assert_eq!(sojourn(&["init", &shop]).code, 0);
+    std::fs::write(&events, "{\"type\": \"track\"\n").unwrap();
+    let run = sojourn(&["simulate", &shop, "--events", &events]);
+    assert_eq!(run.code, 1, "{}", run.err);
+    assert!(run.err.contains("line 1"), "{}", run.err);
+    let missing = sojourn(&["simulate", &shop, "--events", &path("nothing.jsonl")]);
+    assert_eq!(missing.code, 3);
+}

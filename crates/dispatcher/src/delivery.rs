@@ -183,3 +183,6 @@ fn read(response: DeliverResponse) -> (AttemptOutcome, Name, u64) {
     };
     (outcome, response.detail.into(), response.retry_after_ms)
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,8 @@ pub enum Phase {
     CatchingUp,
     /// Delivering.
     Running,
+    /// Beginning no more calls; those in flight are still answered.
+    Draining,
 }
 
 /// What a turn did.
@@ -114,6 +116,12 @@ impl Dispatcher {
         })
     }
 
+    /// Begins no more calls from now on. Turns go on taking answers: when none is in flight, save
+    /// and stop. A call without an answer would be unknown after the restart.
+    pub fn drain(&mut self) {
+        self.phase = Phase::Draining;
+    }
+
     /// Saves everything: at a clean stop, so that the next start has nothing to replay.
     pub fn save(&mut self) -> Result<(), DispatchError> {
         self.resolve_unsure()?;
@@ -196,7 +204,7 @@ impl Dispatcher {
     /// still have not come belongs to actions that are done.
     fn forget_leftovers(&mut self) {
         self.early.clear();
-        if self.phase == Phase::Running {
+        if self.phase != Phase::CatchingUp {
             self.learned.clear();
             self.ahead.clear();
         }

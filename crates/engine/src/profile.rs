@@ -9,7 +9,9 @@ use crate::journey::{Entries, Run};
 use crate::timeline::History;
 use crate::timing::{ZoneFacts, ZoneUsed, zone_of};
 use serde::{Deserialize, Serialize};
-use sojourn_model::{Identifier, IdentifierKind, MergeId, Name, ProfileId, Timestamp, Value};
+use sojourn_model::{
+    Identifier, IdentifierKind, MergeId, Name, ProfileId, Timestamp, Value, ZoneSource,
+};
 
 /// An identifier that the profile holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,6 +186,17 @@ impl Profile {
         let mut held: Vec<&Held> = held.collect();
         held.sort_by(|a, b| order_seen(b, a));
         held.into_iter().map(|held| held.identifier.value.clone()).collect()
+    }
+
+    /// Name of the time zone in use, and where it came from; for those who only look.
+    pub fn zone_used(&self, workspace: &str) -> (String, ZoneSource) {
+        let used = self.zone(Some(workspace));
+        (used.zone.name().to_owned(), used.source)
+    }
+
+    /// Segments with a journey on them that the person is in.
+    pub fn segment_names(&self) -> &[Name] {
+        &self.segments
     }
 
     /// Time zone, and where it came from (semantics 1).

@@ -15,7 +15,7 @@ use support::{World, compile};
 const SOJOURN: &str = r#"
 workspace: histories
 company: { name: Shop, postal_address: "1 Lane, York", privacy_contact: p@shop.example }
-time_zone: Europe/London
+time_zone: Europe/Warsaw
 locales: [en]
 sources:
   - { id: site, channel: web, kind: segment, write_key: k }
@@ -60,7 +60,6 @@ purpose: marketing/reminders
 priority: 70
 entry: { on: Cart Updated, when: event.properties.value >= 5, key: event.properties.cart_id }
 exit_on: [ { on: Order Completed } ]
-goal: { on: Order Completed, within: 7d }
 steps:
   - { id: settle, wait: 1h, restart_on: Cart Updated }
   - { id: remind, send: { template: t, channels: [email, push], expires: 24h, at_cap: fallback } }
@@ -75,6 +74,7 @@ const POINTS: &str = r#"
 journey: points
 purpose: feedback
 entry: { on: Ping, reentry: after 2h }
+goal: { on: Order Completed, within: 7d }
 steps:
   - { id: add, update: { points: "event.properties.n + 1" } }
   - id: enough
@@ -119,9 +119,10 @@ struct Row {
 }
 
 fn rows(merges: bool) -> impl Strategy<Value = Vec<Row>> {
-    let kinds = if merges { 0u8..16 } else { 0u8..10 };
+    let kinds = if merges { 0u8..18 } else { 0u8..10 };
     let late = prop_oneof![4 => Just(0i64), 1 => 1i64..2_000];
-    let row = (kinds, 0u8..4, 0u8..4, 0i64..500, late).prop_map(
+    let gap = prop_oneof![3 => 0i64..40, 1 => 0i64..700];
+    let row = (kinds, 0u8..4, 0u8..4, gap, late).prop_map(
         |(kind, person, other, gap_minutes, late_minutes)| Row {
             kind,
             person,
@@ -130,7 +131,7 @@ fn rows(merges: bool) -> impl Strategy<Value = Vec<Row>> {
             late_minutes,
         },
     );
-    proptest::collection::vec(row, 1..60)
+    proptest::collection::vec(row, 1..80)
 }
 
 const BEGIN: i64 = 1_772_400_000_000;
@@ -141,6 +142,12 @@ fn iso(at: i64) -> String {
 
 /// The lines of a history: everybody is introduced first.
 fn lines(rows: &[Row]) -> Vec<Json> {
+    lines_apart(rows, 0)
+}
+
+/// The same with so many milliseconds more between two lines: then no line comes at the very instant
+/// of a timer, which fires before it.
+fn lines_apart(rows: &[Row], apart: i64) -> Vec<Json> {
     let mut lines = Vec::new();
     for person in 0..4 {
         let mut line = track(person, "x", json!({}), BEGIN - 1_000, 0);
@@ -158,7 +165,7 @@ fn lines(rows: &[Row]) -> Vec<Json> {
     }
     let mut now = BEGIN;
     for row in rows {
-        now += row.gap_minutes * 60_000;
+        now += row.gap_minutes * 60_000 + apart;
         lines.push(line_of(row, now));
     }
     for (number, line) in lines.iter_mut().enumerate() {
@@ -184,7 +191,7 @@ fn line_of(row: &Row, now: i64) -> Json {
         json!({ "purpose": purpose, "channel": channel, "state": state, "endpoint": endpoint })
     };
     let purpose = ["marketing", "feedback"][usize::from(other % 2)];
-    let cart = json!({ "cart_id": format!("c{other}"), "value": 7 });
+    let cart = json!({ "cart_id": format!("c{}", other % 2), "value": 7 });
     let command = |command: &str| {
         let journey = ["cart", "points"][usize::from(person % 2)];
         json!({ "type": "command", "command": command, "journey": journey, "receivedAt": iso(now) })
@@ -199,15 +206,34 @@ fn line_of(row: &Row, now: i64) -> Json {
         7 => track(person, "Consent Changed", consent(purpose, "email", "denied"), now, late),
         8 => track(person, "Consent Changed", consent("marketing", "email", "granted"), now, 0),
         9 => track(person, "Ping", json!({}), now, 0),
-        10 => {
+        10 | 16 => {
             // Two people turn out to be one, or the claim on a browser moves.
             let mut line = track(person, "x", json!({}), now, 0);
             line["type"] = "identify".into();
-            line["anonymousId"] = format!("a{other}").into();
+            if late > 0 {
+                line["traits"] = json!({ "email": format!("p{other}@x.example") });
+            } else {
+                line["anonymousId"] = format!("a{other}").into();
+            }
             line
         }
-        11 => {
-            let mut line = track(person, "Cart Updated", cart, now, late);
+        11 | 17 => {
+            // Somebody not signed in: fills a cart, or says something of an address.
+            let state = if other % 2 == 0 { "granted" } else { "denied" };
+            let mut properties = json!({ "purpose": "marketing", "channel": "email" });
+            properties["state"] = state.into();
+            let mut line = match person {
+                3 => {
+                    properties["endpoint"] = format!("p{}@x.example", other % 3).into();
+                    track(person, "Consent Changed", properties, now, late)
+                }
+                2 => {
+                    properties["state"] = "granted".into();
+                    properties["email"] = format!("a{other}@x.example").into();
+                    track(person, "Consent Changed", properties, now, late)
+                }
+                _ => track(person, "Cart Updated", cart, now, late),
+            };
             line["anonymousId"] = format!("a{other}").into();
             line.as_object_mut().unwrap().remove("userId");
             line
@@ -216,7 +242,9 @@ fn line_of(row: &Row, now: i64) -> Json {
         13 => command(["stop", "resume"][usize::from(other % 2)]),
         14 => {
             let properties = json!({ "journey": "cart", "step": "remind" });
-            track(person, "Message Failed", properties, now, 0)
+            let receipts =
+                ["Message Sent", "Message Failed", "Message Outcome Unknown", "Message Failed"];
+            track(person, receipts[usize::from(other)], properties, now, 0)
         }
         _ => match other {
             0 => {
@@ -309,7 +337,7 @@ proptest! {
 
     #[test]
     fn caps_and_consent_hold(rows in rows(false)) {
-        let lines = lines(&rows);
+        let lines = lines_apart(&rows, 7);
         let world = run(&lines, 1, false);
         let mut sent: Vec<&Decision> = Vec::new();
         for decision in world.decisions.iter().filter(|decision| approved(decision)) {
@@ -380,4 +408,35 @@ fn histories_reach_the_rare_places() {
     ] {
         assert!(seen.contains_key(wanted), "{wanted} never came: {seen:#?}");
     }
+}
+
+/// Each planted bug changes what comes out of some history; the simulator's checkers say which
+/// invariant it breaks.
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn planted_bugs_show() {
+    use proptest::strategy::{Strategy, ValueTree};
+    use sojourn_engine::{Mutation, plant};
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let histories: Vec<Vec<Json>> =
+        (0..200).map(|_| lines(&rows(true).new_tree(&mut runner).unwrap().current())).collect();
+    let all = |histories: &[Vec<Json>]| -> Vec<(Vec<String>, usize)> {
+        let worlds = histories.iter().map(|lines| run(lines, 2, false));
+        worlds.map(|world| (text(&world.decisions), world.others.len())).collect()
+    };
+    let sound = all(&histories);
+    let mut hidden = Vec::new();
+    for mutation in Mutation::ALL {
+        // These need a limit that is reached, and several journeys on one event.
+        if matches!(mutation, Mutation::LimitDropsSilently | Mutation::EntriesByAddress) {
+            continue;
+        }
+        plant(Some(mutation));
+        let caught = std::panic::catch_unwind(|| all(&histories));
+        plant(None);
+        if caught.is_ok_and(|seen| seen == sound) {
+            hidden.push(mutation);
+        }
+    }
+    assert_eq!(hidden, [], "no history shows them");
 }

@@ -46,6 +46,3 @@ pub const STREAM_APPENDS_MAX: usize = 16;
 pub const IMPORT_MESSAGES_MAX: usize = 5_000;
 /// Bytes of one import request.
 pub const IMPORT_BYTES_MAX: usize = 16 << 20;
-/// How long a revocation stops what was approved after it was taken, in wall time: the decision
-/// may not have seen it yet (CON-2). Far more than the engine lags behind the edge in health.
-pub const REVOCATION_LAG: Duration = Duration::from_secs(30);

@@ -3,7 +3,7 @@
 //! The engine decides what a statement of consent comes to; this is only its shadow at the edge:
 //! between the 200 and the moment at which the engine has seen the record, nothing that it may
 //! forbid goes out. So a mark may cover more than the statement says (a whole purpose for a topic),
-//! never less, and it concerns only what was approved before `until`.
+//! never less. It holds until somebody who knows how far the engine is takes it back.
 
 use crate::message::Converted;
 use serde::Deserialize;
@@ -38,8 +38,9 @@ struct Statement<'s> {
     kind: Option<Cow<'s, str>>,
 }
 
-/// Marks for what `touchpoint` takes back, good for everything approved before `until`. Empty for
-/// a touchpoint that takes nothing back.
+/// Marks for what `touchpoint` takes back, for everything approved before `until`
+/// ([`Timestamp::MAX`]: until the mark is taken back). Empty for a touchpoint that takes nothing
+/// back.
 pub fn marks(
     touchpoint: &Converted<'_>,
     definitions: &Definitions,

@@ -248,15 +248,9 @@ impl Gateway {
     }
 
     /// Marks in the gate, on a thread that may wait for messages being handed over right now.
-    async fn close_gate(&self, mut marks: Vec<GateMark>) -> Result<(), Refusal> {
+    async fn close_gate(&self, marks: Vec<GateMark>) -> Result<(), Refusal> {
         if marks.is_empty() {
             return Ok(());
-        }
-        let until = self.revoked_until();
-        for mark in &mut marks {
-            if let GateMark::Revoked { at, .. } | GateMark::PersonRevoked { at, .. } = mark {
-                *at = until;
-            }
         }
         metrics::counter!(metric::REVOCATIONS).increment(marks.len() as u64);
         let gate = Arc::clone(&self.0.gate);
@@ -266,16 +260,6 @@ impl Gateway {
             // Recorded, but not yet enforced: the client must not be told that it is.
             _ => Err(Refusal::Unavailable("the gate does not answer".into())),
         }
-    }
-
-    /// Until when decisions may not have seen a revocation that is durable now.
-    fn revoked_until(&self) -> Timestamp {
-        // The clock may run faster than the wall (the demo); lag is a matter of the wall.
-        let wall_second = self.0.clock.wall(1_000).as_secs_f64();
-        let speed = if wall_second > 0.0 { 1.0 / wall_second } else { 1.0 };
-        #[expect(clippy::cast_possible_truncation, reason = "seconds times a speed of thousands")]
-        let lag = (limits::REVOCATION_LAG.as_millis() as f64 * speed) as i64;
-        Timestamp(self.0.clock.now().0.saturating_add(lag))
     }
 
     /// Whether a person's browser signal has to be recorded; true once a day and person.
@@ -342,7 +326,8 @@ pub(crate) struct Load {
 impl Load {
     /// Takes a touchpoint in.
     pub(crate) fn push(&mut self, mut touchpoint: Converted<'_>, definitions: &Definitions) {
-        // The instant is set when the gate is closed.
+        // Without an end: whoever knows how far the engine is takes the mark back when it has seen
+        // the record itself. Only then is a decision known to heed it.
         let marks = revocation::marks(&touchpoint, definitions, Timestamp::MAX);
         self.pending.marks.extend(marks);
         let hash = shard_hash(&touchpoint.identifiers, &touchpoint.message_id);

@@ -20,7 +20,7 @@ use sojourn_ports::NodeKey;
 use std::collections::VecDeque;
 
 /// An identifier.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdentifierNode {
     /// The profile it was attached to; follow `parent` for the one that holds it now.
     pub profile: ProfileId,

@@ -103,7 +103,7 @@ impl Nodes {
         let mut next: HashSet<ProfileId, RandomState> = profiles.collect();
         for identifier in identifiers {
             match self.known_identifier(identifier) {
-                Some(Some(profile)) => _ = next.insert(profile),
+                Some(Some(node)) => _ = next.insert(node.profile),
                 Some(None) => {}
                 None => _ = wanted.insert(identifier),
             }
@@ -172,23 +172,15 @@ impl Nodes {
         }
     }
 
-    /// In memory: the profile it was attached to, if any.
-    fn known_identifier(&mut self, identifier: &Identifier) -> Option<Option<ProfileId>> {
-        self.promote_identifier(identifier)
-            .then(|| self.identifiers[0][identifier].node.as_ref().map(|node| node.profile))
-    }
-
-    fn promote_identifier(&mut self, identifier: &Identifier) -> bool {
-        if self.identifiers[0].contains_key(identifier) {
-            return true;
+    /// In memory: its node (`None`: it has none). `None`: the graph must be asked.
+    fn known_identifier(&mut self, identifier: &Identifier) -> Option<Option<IdentifierNode>> {
+        if let Some(slot) = self.identifiers[0].get(identifier) {
+            return Some(slot.node);
         }
-        match self.identifiers[1].remove_entry(identifier) {
-            Some((key, slot)) => {
-                self.identifiers[0].insert(key, slot);
-                true
-            }
-            None => false,
-        }
+        let (key, slot) = self.identifiers[1].remove_entry(identifier)?;
+        let node = slot.node;
+        self.identifiers[0].insert(key, slot);
+        Some(node)
     }
 
     fn promote_person(&mut self, profile: ProfileId) -> bool {
@@ -208,14 +200,14 @@ impl Nodes {
     pub(crate) fn identifier(
         &mut self,
         identifier: &Identifier,
-    ) -> Result<Option<&IdentifierNode>, GraphError> {
-        if !self.promote_identifier(identifier) {
-            let value = self.read(&[identifier_key(identifier)])?.swap_remove(0);
-            let node = value.map(|bytes| decode("identifier", &bytes)).transpose()?;
-            let slot = IdentifierSlot { node, dirty: false };
-            self.identifiers[0].insert(identifier.clone(), slot);
+    ) -> Result<Option<IdentifierNode>, GraphError> {
+        if let Some(known) = self.known_identifier(identifier) {
+            return Ok(known);
         }
-        Ok(self.identifiers[0].get(identifier).and_then(|slot| slot.node.as_ref()))
+        let value = self.read(&[identifier_key(identifier)])?.swap_remove(0);
+        let node = value.map(|bytes| decode("identifier", &bytes)).transpose()?;
+        self.identifiers[0].insert(identifier.clone(), IdentifierSlot { node, dirty: false });
+        Ok(node)
     }
 
     /// Writes (`None`: deletes) the node of an identifier.
@@ -285,6 +277,12 @@ impl Nodes {
     pub(crate) fn canonical(&mut self, profile: ProfileId) -> Result<ProfileId, GraphError> {
         let mut current = profile;
         for _ in 0..limits::MERGE_CHAIN_MAX {
+            // Nearly always in memory, and of the young generation.
+            if let Some(Person { node: Some(node), .. }) = self.persons[0].get(&current)
+                && node.parent.is_none()
+            {
+                return Ok(current);
+            }
             match self.person(current)?.node.as_ref().and_then(|node| node.parent) {
                 Some(parent) => current = parent,
                 None => return Ok(current),

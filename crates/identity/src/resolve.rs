@@ -261,10 +261,7 @@ fn add_alias(
     ];
     let mut found = Identifier::new(IdentifierKind::AnonymousId, previous);
     for kind in KINDS {
-        let candidate = match kind {
-            IdentifierKind::Email => Identifier::new(kind, &previous.to_lowercase()),
-            kind => Identifier::new(kind, previous),
-        };
+        let Some(candidate) = rules.normalizer.identifier(&kind, previous) else { continue };
         if nodes.identifier(&candidate)?.is_some() {
             found = candidate;
             break;

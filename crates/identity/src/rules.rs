@@ -3,10 +3,11 @@
 use crate::limits;
 use sojourn_model::{DurationMs, Identifier, IdentifierKind, Name};
 use sojourn_rules::Definitions;
+use sojourn_rules::normalize::Normalizer;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rules of resolution (semantics 2).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct IdentityRules {
     /// What the tracking plan says per kind; kinds that it leaves out have the defaults below.
     pub limits: BTreeMap<IdentifierKind, usize>,
@@ -28,6 +29,8 @@ pub struct IdentityRules {
     pub undo: DurationMs,
     /// Salt of the hashes that an erasure leaves.
     pub salt: Name,
+    /// For the value that an `alias` names, whose kind only the graph knows.
+    pub normalizer: Normalizer,
 }
 
 impl Default for IdentityRules {
@@ -43,6 +46,7 @@ impl Default for IdentityRules {
             horizon: DurationMs::days(7),
             undo: DurationMs::days(30),
             salt: "sojourn".into(),
+            normalizer: Normalizer::default(),
         }
     }
 }
@@ -62,6 +66,7 @@ impl IdentityRules {
             blocked: plan.blocked_values.iter().map(|value| value.to_lowercase()).collect(),
             shared_sources: shared.map(|source| source.id.clone()).collect(),
             salt: workspace.name.clone(),
+            normalizer: Normalizer::new(workspace, plan),
             ..Self::default()
         }
     }

@@ -257,6 +257,11 @@ fn alias_finds_the_kind_and_refuses_two_customers() {
     shop.tell(&["customer_id:u1"]);
     assert_eq!(shop.of("anonymous_id:web-7"), Some(email));
 
+    shop.tell(&["phone:+447911123456"]);
+    shop.properties = r#"{"previous_id":"+44 7911 123456"}"#;
+    shop.tell(&["customer_id:u1"]);
+    assert_eq!(shop.of("phone:+447911123456"), shop.of("customer_id:u1"));
+
     shop.properties = r#"{"previous_id":"u1"}"#;
     let u2 = person(shop.tell(&["customer_id:u2"]));
     assert_eq!(shop.refused(), [RefusalKind::AliasOfCustomers]);

@@ -1,13 +1,30 @@
 //! Any set of roles on any backend: the library form of the product.
+//!
+//! [`Node::start`] runs every role of a workspace in one process over the embedded log and store;
+//! [`simulate`] runs the same engine over a file; [`Queries`] answers what people ask.
 
+mod admin;
 mod clock;
 mod definitions;
+mod diff;
+mod doctor;
 pub mod health;
-pub mod index;
+mod index;
+mod node;
+mod person;
+mod queries;
+mod roles;
 pub mod rows;
+mod secrets;
 pub mod simulate;
+mod storage;
+mod tail;
 mod workspace;
 
 pub use clock::WallClock;
 pub use definitions::{DefinitionStore, Published, compiled, describe, resolved};
+pub use index::{Index, Indexer};
+pub use node::{Node, NodeOptions};
+pub use queries::Queries;
+pub use storage::{Embedded, PARTITIONS, data_dir};
 pub use workspace::{FILE_BYTES_MAX, FILES_MAX, read_workspace, secret};

@@ -17,7 +17,7 @@ pub fn marketer(decision: &Decision, definitions: Option<&Definitions>) -> Strin
         Outcome::Approve => format!("approved by {channel}{}", entry_words(decision)),
         Outcome::Reroute => format!(
             "approved by {channel} instead: {}{}",
-            reason_words(decision, definitions),
+            first_channel_words(decision, definitions),
             entry_words(decision)
         ),
         Outcome::Defer => {
@@ -94,6 +94,36 @@ fn next_words(decision: &Decision) -> String {
     }
 }
 
+/// Why the first channel of the list was not taken; the record's channel is the one that was.
+fn first_channel_words(decision: &Decision, definitions: Option<&Definitions>) -> String {
+    match decision.reason {
+        Some(Reason::EndpointMissing) => "no address is known for the first channel".to_owned(),
+        Some(Reason::EndpointSuppressed) => {
+            "the address of the first channel is blocked".to_owned()
+        }
+        Some(Reason::NoConsent) => "there is no consent for the first channel".to_owned(),
+        Some(Reason::Cap) => match &decision.inputs.rule {
+            Some(rule) => cap_by_id(rule, definitions),
+            None => "a cap of the first channel is full".to_owned(),
+        },
+        _ => reason_words(decision, definitions),
+    }
+}
+
+/// `the cap email-daily (1 marketing e-mail in the last 24 h) is full`
+fn cap_by_id(id: &str, definitions: Option<&Definitions>) -> String {
+    let cap = definitions.and_then(|all| all.policy.caps.iter().find(|cap| &*cap.id == id));
+    match cap {
+        Some(cap) => format!(
+            "the cap {id} ({} {} {}) is full",
+            cap.at_most,
+            scope_words(cap, cap.at_most != 1),
+            window_words(cap.per)
+        ),
+        None => format!("the cap {id} is full"),
+    }
+}
+
 fn reason_words(decision: &Decision, definitions: Option<&Definitions>) -> String {
     let detail = decision.inputs.detail.as_deref();
     let with = |text: &str| match detail {
@@ -164,29 +194,14 @@ fn cap_words(decision: &Decision, definitions: Option<&Definitions>) -> String {
         });
         let plural = reading.limit != 1;
         let _ = match cap {
-            Some(cap) => {
-                let mut what = String::new();
-                for label in
-                    [&cap.scope.purpose, &cap.scope.topic, &cap.scope.tag].into_iter().flatten()
-                {
-                    let _ = write!(what, "{label} ");
-                }
-                what.push_str(match cap.scope.channel.as_deref() {
-                    Some(channel) => messages_noun(channel, plural),
-                    None if plural => "messages",
-                    None => "message",
-                });
-                if let Some(journey) = &cap.scope.journey {
-                    let _ = write!(what, " of {journey}");
-                }
-                write!(
-                    text,
-                    "{} of {} {what} used {}",
-                    reading.used,
-                    reading.limit,
-                    window_words(cap.per)
-                )
-            }
+            Some(cap) => write!(
+                text,
+                "{} of {} {} used {}",
+                reading.used,
+                reading.limit,
+                scope_words(cap, plural),
+                window_words(cap.per)
+            ),
             None => {
                 write!(text, "{} of {} used of the cap {}", reading.used, reading.limit, reading.id)
             }
@@ -197,6 +212,23 @@ fn cap_words(decision: &Decision, definitions: Option<&Definitions>) -> String {
         text = format!("the cap {} is full", decision.inputs.rule.as_deref().unwrap_or("?"));
     }
     text
+}
+
+/// `marketing e-mails`: what a cap counts.
+fn scope_words(cap: &crate::Cap, plural: bool) -> String {
+    let mut what = String::new();
+    for label in [&cap.scope.purpose, &cap.scope.topic, &cap.scope.tag].into_iter().flatten() {
+        let _ = write!(what, "{label} ");
+    }
+    what.push_str(match cap.scope.channel.as_deref() {
+        Some(channel) => messages_noun(channel, plural),
+        None if plural => "messages",
+        None => "message",
+    });
+    if let Some(journey) = &cap.scope.journey {
+        let _ = write!(what, " of {journey}");
+    }
+    what
 }
 
 fn window_words(window: CapWindow) -> String {
@@ -385,6 +417,26 @@ mod tests {
         assert_eq!(
             marketer(&decision(Outcome::Approve, None), None),
             "approved by e-mail (after Cart Updated, Tue 13:05)"
+        );
+    }
+
+    #[test]
+    fn another_channel_says_why_not_the_first() {
+        let mut rerouted = decision(Outcome::Reroute, Some(Reason::NoConsent));
+        rerouted.channel = "push".into();
+        rerouted.inputs.consent = Some(("m1".into(), true, AT));
+        assert_eq!(
+            marketer(&rerouted, None),
+            "approved by push message instead: there is no consent for the first channel (after \
+             Cart Updated, Tue 13:05)"
+        );
+        rerouted.reason = Some(Reason::Cap);
+        rerouted.caps.clear();
+        rerouted.inputs.rule = Some("email-daily".into());
+        assert_eq!(
+            marketer(&rerouted, Some(&definitions())),
+            "approved by push message instead: the cap email-daily (1 marketing e-mail in the last \
+             24 h) is full (after Cart Updated, Tue 13:05)"
         );
     }
 

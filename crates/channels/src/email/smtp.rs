@@ -47,7 +47,7 @@ pub(super) enum Submission {
 enum Tls {
     None,
     Wrapper,
-    StartTls,
+    Start,
 }
 
 /// An SMTP server with its pool.
@@ -76,7 +76,7 @@ impl Server {
         let (tls, port) = match url.scheme() {
             "smtp" => (Tls::None, 25),
             "smtps" => (Tls::Wrapper, 465),
-            "smtp+starttls" => (Tls::StartTls, 587),
+            "smtp+starttls" => (Tls::Start, 587),
             other => {
                 return Err(format!(
                     "unknown scheme {other}: write smtp://, smtps:// or smtp+starttls://"
@@ -176,7 +176,7 @@ impl Server {
                 None,
             )
             .await?;
-            if self.tls == Tls::StartTls
+            if self.tls == Tls::Start
                 && let Some(parameters) = &self.tls_parameters
             {
                 smtp.starttls(parameters.clone(), &self.hello).await?;

@@ -108,15 +108,12 @@ impl Part {
 /// A range's bound that is a variable must be a small number.
 fn check_bound(globals: &Object, path: &str) -> Result<(), RenderError> {
     let mut parts = path.split('.').map(str::trim);
-    let found = parts.next().and_then(|root| globals.get(root));
-    let found = parts.try_fold(found, |value, key| match value {
-        Some(value) => Some(value.as_object().and_then(|_| match value {
-            liquid::model::Value::Object(object) => object.get(key),
-            _ => None,
-        })),
-        None => None,
+    let root = parts.next().and_then(|root| globals.get(root));
+    let found = parts.fold(root, |value, key| match value {
+        Some(liquid::model::Value::Object(object)) => object.get(key),
+        _ => None,
     });
-    let number = found.flatten().and_then(|value| value.as_scalar()).and_then(|s| s.to_integer());
+    let number = found.and_then(|value| value.as_scalar()).and_then(|s| s.to_integer());
     match number {
         Some(number) if (-RANGE_STEPS_MAX..=RANGE_STEPS_MAX).contains(&number) => Ok(()),
         Some(_) => Err(RenderError::limit("bound of a range", RANGE_STEPS_MAX as usize)),

@@ -1,6 +1,7 @@
 //! Filters that the renderer puts into every template: output checks, loop counter, size bound.
 
 use super::OUTPUT_BYTES_MAX;
+use liquid_core::model::DateTime;
 use liquid_core::parser::FilterArguments;
 use liquid_core::{
     Error, Filter, FilterReflection, ParseFilter, Result, Runtime, Value, ValueView,
@@ -15,6 +16,8 @@ pub(super) const OUT_TEXT: &str = "sojourn_out_text";
 pub(super) const OUT_LINE: &str = "sojourn_out_line";
 /// Refuses a text over the output's limit.
 pub(super) const BOUND: &str = "sojourn_bound";
+/// Makes an instant of RFC 3339 text; everything else stays.
+pub(super) const INSTANT: &str = "sojourn_instant";
 /// Counts a step of a loop; gives nothing.
 pub(super) const TICK: &str = "sojourn_tick";
 
@@ -30,6 +33,7 @@ enum Kind {
     Line,
     Bound,
     Tick,
+    Instant,
 }
 
 /// One of our filters, as the parser knows it.
@@ -37,12 +41,13 @@ enum Kind {
 pub(super) struct Ours(Kind, &'static str);
 
 /// All of them.
-pub(super) const ALL: [Ours; 5] = [
+pub(super) const ALL: [Ours; 6] = [
     Ours(Kind::Html, OUT_HTML),
     Ours(Kind::Text, OUT_TEXT),
     Ours(Kind::Line, OUT_LINE),
     Ours(Kind::Bound, BOUND),
     Ours(Kind::Tick, TICK),
+    Ours(Kind::Instant, INSTANT),
 ];
 
 impl FilterReflection for Ours {
@@ -97,6 +102,10 @@ impl Filter for Ours {
                 }
                 return Ok(input.to_value());
             }
+            Kind::Instant => {
+                let liquid = input.as_scalar().and_then(|text| instant(&text.into_string()));
+                return Ok(liquid.map_or_else(|| input.to_value(), Value::scalar));
+            }
             Kind::Html | Kind::Text | Kind::Line => {}
         }
         if input.is_nil() {
@@ -112,6 +121,15 @@ impl Filter for Ours {
             _ => Ok(Value::scalar(text)),
         }
     }
+}
+
+/// RFC 3339 text, or a date, as liquid's instant.
+fn instant(text: &str) -> Option<DateTime> {
+    let written = match chrono::DateTime::parse_from_rfc3339(text) {
+        Ok(at) => at.format("%Y-%m-%d %H:%M:%S %z").to_string(),
+        Err(_) => format!("{} 00:00:00 +0000", text.parse::<chrono::NaiveDate>().ok()?),
+    };
+    DateTime::from_str(&written)
 }
 
 fn bounded(text: &str) -> Result<()> {

@@ -7,6 +7,7 @@
 
 use super::RenderError;
 use super::filters;
+use std::borrow::Cow;
 
 /// Steps of a `(a..b)` range; beyond it liquid would build the list before the loop begins.
 pub(super) const RANGE_STEPS_MAX: i64 = 1_000;
@@ -58,7 +59,7 @@ pub(super) fn instrument(source: &str, escape: Escape) -> Result<Instrumented, R
             break; // liquid says what is wrong with it
         };
         let whole = &rest[at..at + 2 + length + 2];
-        let inner = &rest[at + 2..at + 2 + length];
+        let inner = &*with_instants(&rest[at + 2..at + 2 + length]);
         rest = &rest[at + whole.len()..];
         if output {
             push_filtered(&mut out, "{{", inner, escape.filter(), "}}");
@@ -122,6 +123,38 @@ fn push_filtered(out: &mut String, open: &str, inner: &str, filter: &str, close:
         None => (inner, ""),
     };
     out.push_str(&format!("{open}{body}| {filter} {hyphen}{close}"));
+}
+
+/// Puts [`filters::INSTANT`] before every `date`: instants come as RFC 3339 text, which liquid's own
+/// filter would let through unformatted.
+fn with_instants(inner: &str) -> Cow<'_, str> {
+    let mut out = String::new();
+    let mut taken = 0;
+    let mut quote = None;
+    for (at, c) in inner.char_indices() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if c == '\'' || c == '"' => quote = Some(c),
+            None if c == '|' => {
+                let after = inner[at + 1..].trim_start();
+                let named = after.strip_prefix("date").is_some_and(|rest| {
+                    !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '-')
+                });
+                if named {
+                    out.push_str(&inner[taken..=at]);
+                    out.push_str(&format!(" {} |", filters::INSTANT));
+                    taken = at + 1;
+                }
+            }
+            None => {}
+        }
+    }
+    if taken == 0 {
+        return Cow::Borrowed(inner);
+    }
+    out.push_str(&inner[taken..]);
+    Cow::Owned(out)
 }
 
 /// Where `{% endNAME` begins.
@@ -195,6 +228,15 @@ mod tests {
         check("{{ '}}' }}", "{{ '}}' | sojourn_out_html }}");
         check("{% assign a = b %}", "{% assign a = b | sojourn_bound %}");
         check("{% if a %}{{b}}{% endif %}", "{% if a %}{{b| sojourn_out_html }}{% endif %}");
+    }
+
+    #[test]
+    fn dates_read_instants() {
+        check(
+            "{{ x | date: '%d | date' | upcase }}",
+            "{{ x | sojourn_instant | date: '%d | date' | upcase | sojourn_out_html }}",
+        );
+        check("{{ x | dateish }}", "{{ x | dateish | sojourn_out_html }}");
     }
 
     #[test]

@@ -106,7 +106,8 @@ impl Renderer {
             })?;
         let compiled = self.compiled(action, localized)?;
         let signed = self.links.sign(action)?;
-        let globals = variables::globals(action, localized, &signed)?;
+        let globals =
+            variables::globals(action, localized, &definitions.workspace.company, &signed)?;
         let mut message = Message {
             subject: compiled.line("subject", &compiled.subject, &globals)?,
             preheader: compiled.line("preheader", &compiled.preheader, &globals)?,

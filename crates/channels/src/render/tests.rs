@@ -151,10 +151,13 @@ fn marketing_shows_the_way_out_and_service_does_not() {
     assert!(message.html.ends_with("</p></body></html>"), "{}", message.html);
     assert!(message.text.contains(&message.unsubscribe_url), "{}", message.text);
 
-    let own = renderer(html("<a href=\"{{ links.unsubscribe }}\">bye</a> 12 Mill Lane, York"))
+    let own = renderer(html(
+        "<a href=\"{{ links.unsubscribe }}\">bye</a> {{ company.name }}, {{ company.postal_address }}",
+    ))
         .render(&action("marketing", &[]))
         .unwrap();
     assert_eq!(own.html.matches("/u/").count(), 1, "{}", own.html);
+    assert!(own.html.ends_with("bye</a> Marlow Bakery, 12 Mill Lane, York"), "{}", own.html);
 
     let service = renderer(html("<p>x</p>")).render(&action("service", &[])).unwrap();
     assert_eq!((service.html.as_str(), service.unsubscribe_url.as_str()), ("<p>x</p>", ""));
@@ -228,6 +231,13 @@ fn numbers_and_instants_read_naturally() {
     let json: serde_json::Value = serde_json::from_slice(&message.variables_json).unwrap();
     assert_eq!(json["profile"]["points"], 20);
     assert_eq!(json["profile"]["at"], "2026-02-25T06:13:20.000Z");
+    // As the log gives an instant back, and as sources write it.
+    for text in ["2026-02-25T06:13:20.000Z", "2026-02-25T07:13:20+01:00", "2026-02-25"] {
+        let at = action("service", &[("at", Value::text(text))]);
+        let body = "{{ profile.at | date: '%d %b %Y' }} {{ profile.at }}";
+        let message = renderer(html(body)).render(&at).unwrap();
+        assert_eq!(message.html, format!("25 Feb 2026 {text}"));
+    }
 }
 
 #[test]

@@ -5,32 +5,37 @@ use super::links::SignedLinks;
 use chrono::SecondsFormat;
 use liquid::model::{DateTime, Object, Value as LiquidValue};
 use sojourn_model::{Action, Timestamp, Value};
-use sojourn_rules::Localized;
+use sojourn_rules::{Company, Localized};
 
 /// Largest number that is shown as an integer: exact in a double.
 const INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// What the template sees: the action's variables, `links`, and nil where an optional one is absent.
+/// What the template sees: the action's variables, `links`, `company`, and nil where an optional one
+/// is absent.
 ///
 /// A path with no default that is absent (or null) is an error here, before anything is rendered.
 pub(super) fn globals(
     action: &Action,
     localized: &Localized,
+    company: &Company,
     links: &SignedLinks,
 ) -> Result<Object, RenderError> {
     let mut globals = match to_liquid(&action.variables) {
         LiquidValue::Object(object) => object,
         _ => Object::new(),
     };
-    let mut link_values = Object::new();
-    for (name, url) in [
-        ("unsubscribe", &links.unsubscribe),
-        ("preferences", &links.preferences),
-        ("why", &links.why),
-    ] {
-        link_values.insert(name.into(), LiquidValue::scalar(url.clone()));
-    }
-    globals.insert("links".into(), LiquidValue::Object(link_values));
+    let link_texts = [
+        ("unsubscribe", &*links.unsubscribe),
+        ("preferences", &*links.preferences),
+        ("why", &*links.why),
+    ];
+    globals.insert("links".into(), texts(link_texts));
+    let company_texts = [
+        ("name", &*company.name),
+        ("postal_address", &*company.postal_address),
+        ("privacy_contact", &*company.privacy_contact),
+    ];
+    globals.insert("company".into(), texts(company_texts));
     for path in &localized.required {
         if lookup(&globals, path).is_none_or(|value| matches!(value, LiquidValue::Nil)) {
             return Err(RenderError::Missing(path.join(".")));
@@ -41,6 +46,13 @@ pub(super) fn globals(
         fill(&mut globals, path);
     }
     Ok(globals)
+}
+
+fn texts(entries: [(&'static str, &str); 3]) -> LiquidValue {
+    let entry = |(name, text): (&'static str, &str)| {
+        (liquid::model::KString::from_static(name), LiquidValue::scalar(text.to_owned()))
+    };
+    LiquidValue::Object(entries.into_iter().map(entry).collect())
 }
 
 fn lookup<'a>(object: &'a Object, path: &[sojourn_model::Name]) -> Option<&'a LiquidValue> {

@@ -5,6 +5,7 @@
 
 mod cast;
 mod chance;
+mod clock;
 mod feeder;
 mod ledger;
 mod screen;
@@ -15,18 +16,19 @@ use super::Globals;
 use super::init;
 use crate::admin::Admin;
 use crate::exit::{Exit, unreachable, usage};
+use crate::lines::Memory;
 use crate::server::{self, Server};
 use crate::term::{self, Ink, paint};
 use crate::{when, workspace};
 use anyhow::{Context, Result};
 use chrono::TimeZone;
 use clap::Args;
+use clock::StoryClock;
 use feeder::{Feeder, Keys, Reaction, Told};
 use ledger::Ledger;
 use screen::Screen;
 use serde_json::Value;
 use sojourn_model::{DurationMs, Timestamp};
-use sojourn_node::WallClock;
 use sojourn_ports::Clock;
 use sojourn_rules::Definitions;
 use std::path::{Path, PathBuf};
@@ -95,8 +97,10 @@ impl Demo {
         let zone: chrono_tz::Tz =
             definitions.workspace.time_zone.parse().unwrap_or(chrono_tz::Tz::UTC);
         let noon = noon(zone)?;
-        let clock: Arc<dyn Clock> = Arc::new(WallClock::scaled(self.speed, Some(noon)));
-        let server = Server::start(&shop, server::demo_options(self.port, Arc::clone(&clock)))?;
+        let clock = Arc::new(StoryClock::new(noon, self.speed));
+        server::log_lines(globals.log, "error");
+        let options = server::demo_options(&shop, self.port, clock.clone(), self.speed);
+        let server = Server::start(options)?;
         let outcome = Story {
             args: &self,
             shop: &shop,
@@ -146,14 +150,14 @@ struct Story<'a> {
     shop: &'a Path,
     definitions: &'a Definitions,
     zone: chrono_tz::Tz,
-    clock: Arc<dyn Clock>,
+    clock: Arc<StoryClock>,
     server: &'a Server,
 }
 
 impl Story<'_> {
     fn tell(&self, globals: &Globals) -> Result<Exit> {
         let people = cast::people(self.args.seed);
-        let stop = server::stop_on_ctrl_c();
+        let stop = server::stop_on_signal()?;
         let records = self.follow()?;
         let (react, reactions) = channel();
         let (told, tellings) = channel();
@@ -174,6 +178,7 @@ impl Story<'_> {
         let mut audience = Audience {
             screen: Screen::new(&people, cast::directory(&people), self.zone, self.outbox()),
             ledger: Ledger::default(),
+            memory: Memory::default(),
             react,
             outbox: self.outbox(),
             seed: self.args.seed,
@@ -284,6 +289,9 @@ impl Story<'_> {
             let length = Duration::from_secs(self.args.seconds);
             if !over && began.is_some_and(|began| began.elapsed() >= length) {
                 over = true;
+                if !globals.json {
+                    audience.screen.finish();
+                }
                 let faults = self.summarise(audience, globals)?;
                 if faults > 0 {
                     return Ok(Exit::Internal);
@@ -291,7 +299,6 @@ impl Story<'_> {
                 if self.args.exit || globals.json {
                     return Ok(Exit::Done);
                 }
-                audience.screen.unpace();
             }
         }
         Ok(Exit::Done)
@@ -343,6 +350,7 @@ fn pace(seconds: f64) -> String {
 struct Audience {
     screen: Screen,
     ledger: Ledger,
+    memory: Memory,
     react: Sender<Reaction>,
     outbox: PathBuf,
     seed: u64,
@@ -351,7 +359,8 @@ struct Audience {
 }
 
 impl Audience {
-    fn take(&mut self, kind: &str, record: Value, now: Timestamp) {
+    fn take(&mut self, kind: &str, mut record: Value, now: Timestamp) {
+        self.memory.complete(kind, &mut record);
         self.ledger.take(kind, &record);
         if kind == "delivery" && record["outcome"] == "sent" && record["channel"] == "email" {
             self.read_mail(&record, now);
@@ -422,6 +431,72 @@ fn link(text: &str, mark: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sojourn_model::{Decision, Note};
+    use sojourn_node::{rows, simulate};
+
+    /// Hands what a simulation tells to the ledger and the screen, as the tail would.
+    struct Spectator<'a> {
+        ledger: Ledger,
+        screen: Screen,
+        definitions: &'a Definitions,
+    }
+
+    impl Spectator<'_> {
+        fn take(&mut self, kind: &str, record: Value) {
+            self.ledger.take(kind, &record);
+            self.screen.take(kind, record);
+        }
+    }
+
+    impl simulate::Watch for Spectator<'_> {
+        fn decision(&mut self, decision: &Decision) -> Result<()> {
+            let record = rows::decision(decision, Some(self.definitions));
+            self.take("decision", record);
+            Ok(())
+        }
+        fn note(&mut self, note: &Note) -> Result<()> {
+            let record = rows::note(note);
+            self.take("note", record);
+            Ok(())
+        }
+    }
+
+    /// The whole story, through the same engine: the second look agrees with it, and would not
+    /// if it had allowed one message more.
+    #[test]
+    fn the_second_look_agrees_with_the_engine_over_the_whole_story() {
+        let folder = tempfile::tempdir().unwrap();
+        let shop = folder.path().join("shop");
+        init::write(&shop, init::find("shop").unwrap()).unwrap();
+        let (files, compiled) = workspace::compile(&shop).unwrap();
+        let definitions = compiled.definitions.unwrap();
+        let zone = chrono_tz::Europe::London;
+        let people = cast::people(1);
+        let begins = noon(zone).unwrap();
+        let mut lines = String::new();
+        for (number, step) in script::write(1, &people).iter().enumerate() {
+            lines.push_str(&step.line(begins, 1, number + 1).to_string());
+            lines.push('\n');
+        }
+        let mut spectator = Spectator {
+            ledger: Ledger::default(),
+            screen: Screen::new(&people, cast::directory(&people), zone, shop.join("data/outbox")),
+            definitions: &definitions,
+        };
+        let until = begins.plus(DurationMs::days(3));
+        let simulation = simulate::Simulation::new(&files, &shop).unwrap();
+        let summary = simulation.run(&mut lines.as_bytes(), Some(until), &mut spectator).unwrap();
+        assert!(summary.merges > 5, "{}", summary.merges);
+        let check = spectator.ledger.check(&definitions.policy);
+        assert_eq!(check.faults, Vec::<String>::new());
+        assert!(check.windows > 100, "{}", check.windows);
+
+        let mut stricter = definitions.policy.clone();
+        for cap in &mut stricter.caps {
+            cap.at_most = 0;
+        }
+        assert!(!spectator.ledger.check(&stricter).faults.is_empty());
+    }
 
     #[test]
     fn links_are_found_by_their_path() {

@@ -10,7 +10,11 @@ mod lint;
 mod order;
 mod person;
 mod publish;
+mod run;
+mod simulate;
+mod snapshot;
 mod tail;
+mod up;
 
 use crate::exit::{self, Exit};
 use crate::term::{self, Color, Ink, paint};
@@ -70,8 +74,11 @@ pub(crate) struct WorkspaceOption {
 enum Command {
     Demo(demo::Demo),
     Init(init::Init),
+    Up(up::Up),
+    Run(run::Run),
     Lint(lint::Lint),
     Publish(publish::Publish),
+    Simulate(simulate::Simulate),
     Import(import::Import),
     Person(person::Person),
     Explain(explain::Explain),
@@ -81,6 +88,8 @@ enum Command {
     Stop(order::Stop),
     Kill(order::Kill),
     Release(order::Release),
+    Snapshot(snapshot::Snapshot),
+    Restore(snapshot::Restore),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }
@@ -92,8 +101,11 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         None => Ok(greet()),
         Some(Command::Demo(args)) => args.run(globals),
         Some(Command::Init(args)) => args.run(globals),
+        Some(Command::Up(args)) => args.run(globals),
+        Some(Command::Run(args)) => args.run(globals),
         Some(Command::Lint(args)) => args.run(globals),
         Some(Command::Publish(args)) => args.run(globals),
+        Some(Command::Simulate(args)) => args.run(globals),
         Some(Command::Import(args)) => args.run(globals),
         Some(Command::Person(args)) => args.run(globals),
         Some(Command::Explain(args)) => args.run(globals),
@@ -103,6 +115,8 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Stop(args)) => args.run(globals),
         Some(Command::Kill(args)) => args.run(globals),
         Some(Command::Release(args)) => args.run(globals),
+        Some(Command::Snapshot(args)) => args.run(globals),
+        Some(Command::Restore(args)) => args.run(globals),
         Some(Command::Doctor(args)) => args.run(globals),
         Some(Command::Completions(args)) => args.run(),
     }

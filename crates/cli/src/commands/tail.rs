@@ -3,7 +3,7 @@
 use super::{Globals, WorkspaceOption};
 use crate::admin::Admin;
 use crate::exit::Exit;
-use crate::lines::Teller;
+use crate::lines::{Memory, Teller};
 use crate::term;
 use anyhow::Result;
 use clap::Args;
@@ -34,6 +34,7 @@ impl Tail {
     pub(crate) fn run(self, globals: &Globals) -> Result<Exit> {
         let mut admin = Admin::connect(&self.workspace.dir)?;
         let mut teller = Teller::new(crate::workspace::zone(&self.workspace.dir), term::width());
+        let mut memory = Memory::default();
         let mut left = self.count.unwrap_or(u64::MAX);
         let person = self.person.as_deref().unwrap_or("");
         let journey = self.journey.as_deref().unwrap_or("");
@@ -41,6 +42,7 @@ impl Tail {
             if left == 0 {
                 return false;
             }
+            memory.complete(kind, &mut record);
             if globals.json {
                 record["kind"] = kind.into();
                 term::line(&record.to_string());

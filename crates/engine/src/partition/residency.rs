@@ -32,6 +32,11 @@ struct Meta {
 }
 
 impl Partition {
+    /// Decodes a stored profile, for those who only look.
+    pub fn decode_profile(bytes: &[u8]) -> Result<Stored, DecodeError> {
+        codec::decode(bytes)
+    }
+
     /// Appends to `ids` the profiles that must be loaded before `record` at `log_time` is applied:
     /// the record's own, the other side of what it moves when that lives here, and everybody whose
     /// timers are due. A command to all may need many. An id may come twice.

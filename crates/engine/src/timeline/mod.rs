@@ -284,3 +284,128 @@ pub(crate) fn put(target: &mut Value, path: &[Name], value: Value) {
     });
     put(&mut entries[place].1, rest, value);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Object;
+    use proptest::prelude::*;
+    use sojourn_rules::Expr;
+
+    const HOUR: i64 = 3_600_000;
+
+    fn tracked(horizon: Option<i64>) -> Tracked {
+        let properties = vec![Path::from([Name::from("n")]), Path::from([Name::from("c")])];
+        Tracked { properties, horizon: horizon.map(DurationMs) }
+    }
+
+    fn add(history: &mut History, at: i64, offset: u64, properties: &str, tracked: &Tracked) {
+        let stamp =
+            Stamp { occurred: Timestamp(at), logged: Timestamp(at), offset, ..Stamp::default() };
+        let event = EventView {
+            name: "E",
+            channel: "web",
+            source: "site",
+            message_id: "m",
+            stamp,
+            identifiers: &[],
+            by: u32::try_from(offset).unwrap(),
+            imported: false,
+            properties: Object::text(properties),
+            context: Object::text(""),
+            traits: Object::text(""),
+        };
+        history.add(&"E".into(), &event, tracked, Timestamp(9 * HOUR));
+    }
+
+    fn call(function: HistoryFunction, window: Option<i64>, filter: &[(&str, f64)]) -> HistoryCall {
+        let literal = |value: f64| Expr::Literal(Value::Number(value));
+        HistoryCall {
+            function,
+            event: "E".into(),
+            property: Some(Path::from([Name::from("n")])),
+            window: window.map(DurationMs),
+            filter: filter
+                .iter()
+                .map(|(name, value)| (Path::from([Name::from(*name)]), literal(*value)))
+                .collect(),
+        }
+    }
+
+    fn ask(history: &History, call: &HistoryCall, now: i64) -> Result<Value, Missing> {
+        let filter: Vec<Value> = call
+            .filter
+            .iter()
+            .map(|(_, value)| match value {
+                Expr::Literal(value) => value.clone(),
+                _ => unreachable!("literals only"),
+            })
+            .collect();
+        history.call(call, &filter, Timestamp(now))
+    }
+
+    #[test]
+    fn functions_look_at_half_open_windows_in_order_of_occurrence() {
+        let mut history = History::default();
+        let tracked = tracked(None);
+        // In another order than they occurred.
+        add(&mut history, 3 * HOUR, 1, r#"{"n":3,"c":1}"#, &tracked);
+        add(&mut history, HOUR, 2, r#"{"n":1,"c":1}"#, &tracked);
+        add(&mut history, 2 * HOUR, 3, r#"{"c":2}"#, &tracked);
+        let number = |value: f64| Ok(Value::Number(value));
+        use HistoryFunction::{Count, Distinct, First, Last, Sum};
+        let at = 3 * HOUR;
+        assert_eq!(ask(&history, &call(Count, None, &[]), at), number(3.0));
+        assert_eq!(ask(&history, &call(Count, Some(2 * HOUR), &[]), at), number(2.0));
+        assert_eq!(ask(&history, &call(Count, Some(2 * HOUR + 1), &[]), at), number(3.0));
+        assert_eq!(ask(&history, &call(Count, None, &[]), at - 1), number(2.0));
+        assert_eq!(ask(&history, &call(Count, None, &[("c", 1.0)]), at), number(2.0));
+        assert_eq!(ask(&history, &call(Sum, None, &[]), at), number(4.0));
+        assert_eq!(ask(&history, &call(Distinct, None, &[]), at), number(2.0));
+        assert_eq!(ask(&history, &call(First, None, &[]), at), number(1.0));
+        assert_eq!(ask(&history, &call(Last, None, &[]), at), number(3.0));
+        assert_eq!(ask(&history, &call(Last, None, &[("c", 2.0)]), at), Err(Missing));
+        assert_eq!(
+            history.next_leaving("E", DurationMs(HOUR), Timestamp(at)),
+            Some(Timestamp(4 * HOUR))
+        );
+    }
+
+    #[test]
+    fn a_path_that_is_tracked_later_is_missing_before() {
+        let mut history = History::default();
+        add(&mut history, HOUR, 1, r#"{"n":1,"c":1}"#, &Tracked::default());
+        add(&mut history, 2 * HOUR, 2, r#"{"n":2,"c":1}"#, &tracked(None));
+        let first = call(HistoryFunction::First, None, &[]);
+        assert_eq!(ask(&history, &first, 9 * HOUR), Ok(Value::Number(2.0)));
+        add(&mut history, 4 * HOUR, 3, "{}", &tracked(Some(6 * HOUR)));
+        assert_eq!(
+            history.counts().map(|(_, n)| n).collect::<Vec<_>>(),
+            [1],
+            "older than six hours"
+        );
+    }
+
+    proptest! {
+        /// A merge is the union, whichever side survives; a split gives back what was joined.
+        #[test]
+        fn merges_commute(events in proptest::collection::vec((0i64..9, 0u32..4, 0usize..2), 0..24)) {
+            let tracked = tracked(None);
+            let (mut whole, mut sides) = (History::default(), [History::default(), History::default()]);
+            for (offset, (hour, n, side)) in (0u64..).zip(events) {
+                let properties = format!(r#"{{"n":{n}}}"#);
+                add(&mut whole, hour * HOUR, offset * 2 + side as u64, &properties, &tracked);
+                add(&mut sides[side], hour * HOUR, offset * 2 + side as u64, &properties, &tracked);
+            }
+            let [mut a, mut b] = sides.clone();
+            a.merge(sides[1].clone());
+            b.merge(sides[0].clone());
+            prop_assert_eq!(&a, &b);
+            prop_assert_eq!(&a, &whole);
+            let odd: Vec<u32> = (0..100).filter(|mark| mark % 2 == 1).collect();
+            let theirs = a.split_off(&odd);
+            prop_assert_eq!(&theirs, &sides[1]);
+            prop_assert_eq!(&a, &sides[0]);
+        }
+    }
+}

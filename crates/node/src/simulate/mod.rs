@@ -198,7 +198,7 @@ impl Simulation {
         match line.order()? {
             Order::All(command) => self.apply(&Record::Command(command), at, watch),
             Order::Person(person, command) => {
-                let (identifier, profile) = self.named(&person)?;
+                let (identifier, profile) = named(&self.converter, &person)?;
                 let command = IdentifiedCommand { identifier, profile, command };
                 match self.resolve(&TouchpointRecord::Command(command), at, watch)? {
                     Outcome::Person(_) => Ok(()),
@@ -212,30 +212,6 @@ impl Simulation {
                 self.publish(definitions);
                 Ok(())
             }
-        }
-    }
-
-    /// A person as a command names them: `email:a@b.c`, or a profile id.
-    fn named(&self, person: &str) -> Result<(Option<Identifier>, Option<ProfileId>)> {
-        if let Ok(profile) = person.parse() {
-            return Ok((None, Some(profile)));
-        }
-        let identifier = person.split_once(':').and_then(|(kind, value)| {
-            // `social:x:v` and `custom:x:v` have a colon in their kind.
-            let (kind, value) = match kind {
-                "social" | "custom" => {
-                    let (name, value) = value.split_once(':')?;
-                    (format!("{kind}:{name}"), value)
-                }
-                _ => (kind.to_owned(), value),
-            };
-            self.converter.identifier(&IdentifierKind::parse(&kind)?, value)
-        });
-        match identifier {
-            Some(identifier) => Ok((Some(identifier), None)),
-            None => bail!(
-                "`{person}` is no identifier: write email:a@b.c, customer_id:42 or a profile id"
-            ),
         }
     }
 
@@ -301,6 +277,33 @@ impl Simulation {
             }
         }
         Ok(())
+    }
+}
+
+/// A person as a command names them: `email:a@b.c`, or a profile id.
+pub(crate) fn named(
+    converter: &Converter,
+    person: &str,
+) -> Result<(Option<Identifier>, Option<ProfileId>)> {
+    if let Ok(profile) = person.parse() {
+        return Ok((None, Some(profile)));
+    }
+    let identifier = person.split_once(':').and_then(|(kind, value)| {
+        // `social:x:v` and `custom:x:v` have a colon in their kind.
+        let (kind, value) = match kind {
+            "social" | "custom" => {
+                let (name, value) = value.split_once(':')?;
+                (format!("{kind}:{name}"), value)
+            }
+            _ => (kind.to_owned(), value),
+        };
+        converter.identifier(&IdentifierKind::parse(&kind)?, value)
+    });
+    match identifier {
+        Some(identifier) => Ok((Some(identifier), None)),
+        None => {
+            bail!("`{person}` is no identifier: write email:a@b.c, customer_id:42 or a profile id")
+        }
     }
 }
 

@@ -149,7 +149,7 @@ async fn no_server_is_a_retry() {
 #[test]
 fn urls_are_read_and_passwords_are_not_told() {
     let server = Server::new("smtp+starttls://me:p%40ss@mail.example", "h", 1).unwrap();
-    assert_eq!((server.port, server.tls), (587, Tls::StartTls));
+    assert_eq!((server.port, server.tls), (587, Tls::Start));
     assert_eq!(Server::new("smtps://mail.example", "h", 1).unwrap().port, 465);
     let error = Server::new("imap://me:secret@mail.example", "h", 1).err().unwrap();
     assert!(error.contains("unknown scheme imap") && !error.contains("secret"), "{error}");

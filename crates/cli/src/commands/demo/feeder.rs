@@ -1,5 +1,6 @@
 //! Tells the story to the gateway: over real HTTP, when the shop's clock says so.
 
+use super::clock::StoryClock;
 use super::script::{Step, Via};
 use crate::when;
 use anyhow::{Context, Result, bail};
@@ -62,7 +63,7 @@ pub(super) struct Keys {
 pub(super) struct Feeder {
     pub(super) base: String,
     pub(super) keys: Keys,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<StoryClock>,
     pub(super) seed: u64,
     pub(super) steps: VecDeque<Step>,
     pub(super) reactions: Receiver<Reaction>,
@@ -91,7 +92,7 @@ impl Feeder {
             .context("cannot make an HTTP client")?;
         let mut number = 0u64;
         self.send(&runtime, &client, 0.0, &mut number)?;
-        let begins = self.clock.now();
+        let begins = self.clock.begin();
         let _ = self.told.send(Told::Begins(begins));
         let mut waiting: BTreeMap<(Timestamp, u64), Reaction> = BTreeMap::new();
         let mut ended = false;

@@ -66,6 +66,8 @@ impl Ledger {
     pub(super) fn take(&mut self, kind: &str, record: &Value) {
         let at = when::from_json(&record["at"]).unwrap_or_default();
         match kind {
+            // What we sent ourselves is told as deliveries.
+            "touchpoint" if text(record, "event").starts_with("Message ") => {}
             "touchpoint" => {
                 *self.touchpoints.entry(text(record, "channel")).or_default() += 1;
                 self.profiles.insert(text(record, "profile"));
@@ -109,6 +111,11 @@ impl Ledger {
             self.entries.push((at, Entry::Sent(sent)));
         }
         *self.verdicts.entry((outcome, reason)).or_default() += 1;
+    }
+
+    /// Messages that did not go out although they were approved.
+    pub(super) fn failures(&self) -> usize {
+        self.failed.len()
     }
 
     /// People: profiles less those that turned out to be somebody known.

@@ -6,9 +6,9 @@ use crate::lines::{self, Shown, Teller, text};
 use crate::term::{self, Ink};
 use crate::when;
 use chrono_tz::Tz;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sojourn_model::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,10 @@ use std::time::{Duration, Instant};
 const LINES_PER_SECOND: f64 = 7.0;
 /// Lines that may come at once after a quiet moment.
 const BURST: f64 = 10.0;
-/// The stories that are followed may run ahead of the reader by so many lines.
-const AHEAD_MAX: f64 = 14.0;
+/// Lines of the followed stories that may wait for the reader; beyond it they go out faster.
+const WAITING_MAX: usize = 40;
+/// With more lines waiting than this, nothing is added that is not part of a story.
+const WAITING_ROOM: usize = 3;
 /// Records wait this long for those that belong before them: they come from several topics.
 const HOLD: Duration = Duration::from_millis(250);
 /// Records held at most; beyond it the oldest go out at once.
@@ -46,6 +48,9 @@ enum Worth {
     Story,
 }
 
+/// Journeys whose way is no news: their messages are.
+const QUIET: [&str; 3] = ["win-back", "order-confirmation", "loyalty-greeting"];
+
 /// The screen.
 pub(super) struct Screen {
     teller: Teller,
@@ -57,6 +62,8 @@ pub(super) struct Screen {
     visitors: BTreeMap<String, usize>,
     held: Vec<Held>,
     sequence: u64,
+    /// Lines that are to be shown, in order.
+    waiting: VecDeque<String>,
     tokens: f64,
     filled: Instant,
     /// A run that began: shown together with where it waits.
@@ -85,6 +92,7 @@ impl Screen {
             visitors: BTreeMap::new(),
             held: Vec::new(),
             sequence: 0,
+            waiting: VecDeque::new(),
             tokens: BURST,
             filled: Instant::now(),
             begun: None,
@@ -97,11 +105,6 @@ impl Screen {
     /// From here on it is the story.
     pub(super) fn begin(&mut self, at: Timestamp) {
         self.begins = at;
-    }
-
-    /// The story is over: whoever plays with it now wants to see everything.
-    pub(super) fn unpace(&mut self) {
-        self.unpaced = true;
     }
 
     /// Who stands behind a profile, as far as the screen knows.
@@ -169,9 +172,29 @@ impl Screen {
             self.tell(&one.kind, &one.record);
         }
         self.flush();
+        while let Some(line) = self.waiting.front() {
+            let hurry = self.unpaced || self.waiting.len() > WAITING_MAX;
+            let cost = 1.0 + line.matches('\n').count() as f64 * 0.5;
+            if !hurry && self.tokens < cost {
+                break;
+            }
+            self.tokens -= cost;
+            term::line(line);
+            self.waiting.pop_front();
+        }
+        self.tokens = self.tokens.max(-BURST);
+    }
+
+    /// Shows everything that still waits: the story is over.
+    pub(super) fn finish(&mut self) {
+        self.unpaced = true;
+        self.turn();
     }
 
     fn tell(&mut self, kind: &str, record: &Value) {
+        if kind == "till" {
+            return self.tell_prompt(record);
+        }
         let profile = text(record, "profile");
         let worth = self.worth(kind, record, &profile);
         if kind == "decision" && record["reason"] == "cap" && record["outcome"] == "suppress" {
@@ -236,24 +259,18 @@ impl Screen {
     fn print(&mut self, shown: &Shown) {
         let name = self.called(&shown.profile);
         self.teller.name(&shown.profile, &name);
-        term::line(&self.teller.lay_out(shown, ""));
+        self.waiting.push_back(self.teller.lay_out(shown));
     }
 
-    fn room(&mut self, worth: Worth) -> bool {
-        let needed = match worth {
-            Worth::Nothing => return false,
-            Worth::Little => BURST * 0.7,
-            Worth::Much => 1.0,
-            Worth::Story => -AHEAD_MAX,
-        };
-        if self.unpaced {
-            return true;
+    /// Whether a line of this worth is shown now.
+    fn room(&self, worth: Worth) -> bool {
+        let waiting = self.waiting.len();
+        match worth {
+            Worth::Nothing => false,
+            Worth::Little => self.unpaced || waiting == 0 && self.tokens > BURST * 0.6,
+            Worth::Much => self.unpaced || waiting < WAITING_ROOM && self.tokens >= 1.0,
+            Worth::Story => true,
         }
-        if self.tokens < needed {
-            return false;
-        }
-        self.tokens -= 1.0;
-        true
     }
 
     fn worth(&self, kind: &str, record: &Value, profile: &str) -> Worth {
@@ -262,14 +279,15 @@ impl Screen {
             "note" => {
                 matches!(note, "entry_refused" | "limit" | "converted")
                     || note == "moved" && !record["until"].is_string()
-                    || record["journey"] == "win-back"
-                    || record["journey"] == "order-confirmation"
+                    || QUIET.iter().any(|journey| record["journey"] == *journey)
             }
+            // The line of the till tells it.
+            "decision" | "delivery" => record["journey"] == "loyalty-greeting",
             "touchpoint" => {
                 let event = record["event"].as_str().unwrap_or("");
-                event == "Message Sent" || event == "Email Delivered"
+                event.starts_with("Message ") || event == "Email Delivered"
                     // Told by the line of its effect.
-                    || event == "Consent Changed" || event == "Unsubscribed"
+                    || event == "Consent Changed"
             }
             _ => false,
         };
@@ -305,20 +323,28 @@ impl Screen {
 
     /// What the till showed at a check-in.
     pub(super) fn prompt(&mut self, at: Timestamp, who: usize, prompt: &str) {
+        self.sequence += 1;
+        let record = json!({ "who": who, "text": prompt, "at": when::rfc3339(at) });
+        let (sequence, kind) = (self.sequence, "till".to_owned());
+        self.held.push(Held { at, rank: 3, sequence, kind, record, arrived: Instant::now() });
+    }
+
+    fn tell_prompt(&mut self, record: &Value) {
+        let who = record["who"].as_u64().and_then(|who| usize::try_from(who).ok()).unwrap_or(0);
         let shown = Shown {
-            at: Some(at),
+            at: when::from_json(&record["at"]),
             profile: String::new(),
             place: "till".to_owned(),
             place_ink: Ink::Place,
-            head: "the till shows:".to_owned(),
+            head: "shows:".to_owned(),
             head_ink: Ink::Good,
-            rest: format!("\u{201c}{}\u{201d}", term::clean(prompt.trim())),
+            rest: format!("\u{201c}{}\u{201d}", term::clean(text(record, "text").trim())),
         };
         let worth = if who < FEATURED.len() { Worth::Story } else { Worth::Little };
         if self.room(worth) {
             self.flush();
             self.teller.name("", &self.names[who].clone());
-            term::line(&self.teller.lay_out(&shown, ""));
+            self.waiting.push_back(self.teller.lay_out(&shown));
         }
     }
 }

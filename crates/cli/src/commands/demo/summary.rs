@@ -33,18 +33,22 @@ pub(super) fn page(title: &str, ledger: &Ledger, check: &Check) -> Vec<String> {
         .map(|(channel, count)| format!("{channel} {}", grouped(*count)))
         .collect();
     row("touchpoints", ledger.touchpoints.values().sum(), channels.join(", "));
-    let exited = ledger.ended.get("exited").copied().unwrap_or(0);
+    let needless = ["exited", "goal_met"].into_iter().filter_map(|why| ledger.ended.get(why)).sum();
     row(
         "journeys",
         ledger.entered,
         format!(
             "{} ended, {} of them because they were not needed any more",
             grouped(ledger.ended.values().sum()),
-            grouped(exited)
+            grouped(needless)
         ),
     );
     row("goals", ledger.converted, "reached within their window".to_owned());
-    row("delivered", ledger.delivered, "messages, into the folder data/outbox".to_owned());
+    let failed = match ledger.failures() {
+        0 => String::new(),
+        failed => format!("; {} did not go out", grouped(count(failed))),
+    };
+    row("delivered", ledger.delivered, format!("messages, into the folder data/outbox{failed}"));
     lines.push(String::new());
     lines.extend(verdicts(ledger));
     lines.push(String::new());
@@ -175,6 +179,7 @@ pub(super) fn json(ledger: &Ledger, check: &Check) -> Value {
         "ended": ledger.ended,
         "converted": ledger.converted,
         "delivered": ledger.delivered,
+        "failed": ledger.failures(),
         "verdicts": verdicts,
         "check": { "windows": check.windows, "hours": check.hours, "faults": check.faults },
     })

@@ -360,6 +360,27 @@ fn an_unknown_outcome_waits_for_its_channel_after_a_restart() {
 }
 
 #[test]
+fn draining_takes_answers_and_begins_nothing() {
+    let mut house = House::new();
+    let mut dispatcher = house.open();
+    let first = house.publish(&house.action(1));
+    dispatcher.turn().unwrap();
+    assert_eq!(dispatcher.turn().unwrap().in_flight, 0);
+    let second = house.publish(&house.action(2));
+    let begun = dispatcher.turn().unwrap();
+    assert_eq!((begun.in_flight, house.calls()), (1, 2));
+    let third = house.publish(&house.action(3));
+    dispatcher.drain();
+    let progress = house.settle(&mut dispatcher);
+    assert_eq!((progress.in_flight, progress.pending), (0, 1));
+    dispatcher.save().unwrap();
+    house.crash(dispatcher);
+    let mut dispatcher = house.open();
+    house.settle(&mut dispatcher);
+    assert_eq!(house.taken(), [first, second, third]);
+}
+
+#[test]
 fn a_pause_grows_and_is_the_same_on_every_replay() {
     use crate::pending::{History, Pending};
     let house = House::new();

@@ -1,0 +1,274 @@
+#!/usr/bin/env python3
+"""Real channels: `sojourn up` delivers to the channel in Python over gRPC, and to a real SMTP server.
+
+    tests/channels.py python BINARY     needs grpcio, grpcio-tools
+    tests/channels.py smtp BINARY       needs aiosmtpd
+"""
+
+import base64
+import contextlib
+import email
+import email.policy
+import http.client
+import json
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "scenarios"))
+sys.dont_write_bytecode = True
+import notation  # noqa: E402
+
+CHANNEL = HERE.parent / "crates/channels/examples/channel-python/channel.py"
+AUTH = "Basic " + base64.b64encode(b"k:").decode()
+READY_SECONDS_MAX = 60
+ARRIVE_SECONDS_MAX = 60
+QUIET_SECONDS = 3  # how long nothing more may come
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def until(what, seconds=ARRIVE_SECONDS_MAX):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if what():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+class House:
+    """`sojourn up` on a workspace whose journeys send on `Ping`."""
+
+    def __init__(self, binary, folder, channels, journey, template):
+        self.binary, self.folder, self.process = binary, folder, None
+        self.gateway, self.console, self.portal = free_port(), free_port(), free_port()
+        workspace = notation.base()["sojourn.yaml"]
+        workspace["channels"] = channels
+        files = {"sojourn.yaml": workspace, **template}
+        notation.Case("channels", "real channels", [journey], [], [], {}, files).write(folder)
+
+    def start(self):
+        command = [self.binary, "up", str(self.folder / "ws")]
+        for role in ("gateway", "console", "portal"):
+            command += [f"--{role}", f"127.0.0.1:{getattr(self, role)}"]
+        with open(self.folder / "server.log", "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        if not until(lambda: self.process.poll() is not None or self.status("/readyz") == 200, READY_SECONDS_MAX):
+            raise AssertionError("not ready\n" + self.words())
+        assert self.process.poll() is None, self.words()
+
+    def words(self):
+        return "\n".join((self.folder / "server.log").read_text(errors="replace").splitlines()[-25:])
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def status(self, path):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return self.request("GET", path)
+        return None
+
+    def request(self, method, path, body=None, content_type="application/json"):
+        connection = http.client.HTTPConnection("127.0.0.1", self.gateway, timeout=10)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, {"content-type": content_type, "authorization": AUTH})
+            response = connection.getresponse()
+            response.read()
+            return response.status
+
+    def post(self, *messages):
+        status = self.request("POST", "/v1/batch", json.dumps({"batch": list(messages)}))
+        assert status == 200, f"the gateway answered {status}\n{self.words()}"
+
+
+def ping(user, number, **more):
+    return {"type": "track", "event": "Ping", "userId": user, "messageId": f"ping-{user}-{number}",
+            "properties": {"n": number, "id": f"{user}-{number}"}, **more}
+
+
+# ---- the channel in Python ------------------------------------------------------------------------
+
+class Process:
+    """The example, as a user would start it."""
+
+    def __init__(self, port):
+        self.port, self.process, self.lines = port, None, []
+
+    def start(self):
+        command = [sys.executable, str(CHANNEL), "--port", str(self.port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        threading.Thread(target=self.read, args=(self.process.stdout,), daemon=True).start()
+
+        def listens():
+            with socket.socket() as s:
+                return s.connect_ex(("127.0.0.1", self.port)) == 0
+
+        assert until(listens), "the channel does not listen"
+
+    def read(self, stdout):
+        for line in stdout:
+            self.lines.append(json.loads(line))
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def python(binary, folder):
+    channel = Process(free_port())
+    push = {"push": {"kind": "grpc", "endpoint": f"http://127.0.0.1:{channel.port}"}}
+    journey = notation.journey(notation.send(channels=["push"]), purpose="service", key="event.properties.id", reentry="never")
+    template = {"templates/t/en.txt": "Hello {{ run.key }}\n"}
+    house = House(binary, folder, push, journey, template)
+    device = {"context": {"device": {"id": "d1"}}}
+    try:
+        channel.start()
+        house.start()
+        yield "a message arrives", lambda: (
+            house.post({"type": "identify", "userId": "u1", "messageId": "who", **device}, ping("u1", 1, **device)),
+            until(lambda: channel.lines),
+            channel.lines and channel.lines[0]["to"] == "d1" and channel.lines[0]["text"].startswith("Hello u1-1"),
+        )[-1]
+        yield "a touchpoint sent again delivers nothing", lambda: (
+            house.post(ping("u1", 1, **device)), time.sleep(QUIET_SECONDS), len(channel.lines) == 1)[-1]
+        yield "a restart of the house delivers nothing again", lambda: (
+            house.stop(), house.start(), time.sleep(QUIET_SECONDS), len(channel.lines) == 1)[-1]
+        yield "a message waits for a channel that is away", lambda: (
+            channel.kill(), house.post(ping("u1", 2, **device)), time.sleep(QUIET_SECONDS), channel.start(),
+            until(lambda: len(channel.lines) >= 2), time.sleep(QUIET_SECONDS),
+            len(channel.lines) == 2 and len({line["action_id"] for line in channel.lines}) == 2)[-1]
+    finally:
+        house.stop()
+        if channel.process:
+            channel.kill()
+
+
+# ---- a real SMTP server ---------------------------------------------------------------------------
+
+class Sink:
+    """aiosmtpd: takes mail, is busy once for slow@, knows no nobody@."""
+
+    def __init__(self):
+        from aiosmtpd.controller import Controller
+        self.mails, self.recipients = [], []
+        self.controller = Controller(self, hostname="127.0.0.1", port=free_port())
+        self.controller.start()
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        self.recipients.append(address)
+        if address == "nobody@x.example":
+            return "550 5.1.1 no such user"
+        if address == "slow@x.example" and self.recipients.count(address) == 1:
+            return "451 4.7.1 come back later"
+        envelope.rcpt_tos.append(address)
+        return "250 ok"
+
+    async def handle_DATA(self, server, session, envelope):
+        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        self.mails.append((envelope.rcpt_tos[0], message))
+        return "250 queued"
+
+    def to(self, address):
+        return [message for to, message in self.mails if to == address]
+
+
+def known(user):
+    address = f"{user}@x.example"
+    return [
+        {"type": "identify", "userId": user, "traits": {"email": address, "first_name": "Ann <b>"}, "messageId": f"who-{user}"},
+        {"type": "track", "event": "Consent Changed", "userId": user, "messageId": f"yes-{user}",
+         "properties": {"channel": "email", "purpose": "marketing", "state": "granted", "endpoint": address}},
+    ]
+
+
+def smtp(binary, folder):
+    sink = Sink()
+    channel = {"kind": "smtp", "url": f"smtp://127.0.0.1:{sink.controller.port}", "from": "Shop <hello@shop.example>"}
+    journey = notation.journey(notation.send(), key="event.properties.id", reentry="never")
+    template = {
+        "templates/t/en.yaml": {"subject": "Dzień dobry {{ run.key }}", "body": "en.html", "link_tracking": True},
+        "templates/t/en.html": "<html><body><p>Hello {{ profile.first_name }}</p>"
+                               "<a href=\"https://shop.example/cake?a=1&amp;b=2\">Cake</a></body></html>\n",
+    }
+    house = House(binary, folder, {"email": channel}, journey, template)
+    (folder / "ws/templates/t/en.txt").unlink()
+    mail = lambda: sink.to("ann@x.example")[0]
+    part = lambda kind: mail().get_body(preferencelist=(kind,)).get_content()
+
+    def one_click():
+        link = re.search(r"<(https?://[^>]+)>", str(mail()["List-Unsubscribe"])).group(1)
+        path = "/" + link.split("/", 3)[3]
+        assert house.request("POST", path, "List-Unsubscribe=One-Click", "application/x-www-form-urlencoded") == 200
+        house.post(ping("ann", 2))
+        time.sleep(QUIET_SECONDS)
+        return len(sink.to("ann@x.example")) == 1
+
+    try:
+        house.start()
+        yield "a mail arrives once", lambda: (
+            house.post(*known("ann"), ping("ann", 1)), until(lambda: sink.to("ann@x.example")), time.sleep(QUIET_SECONDS),
+            len(sink.to("ann@x.example")) == 1)[-1]
+        yield "its headers say who, what and how to leave", lambda: (
+            str(mail()["Subject"]) == "Dzień dobry ann-1"
+            and re.fullmatch(r"<a[0-9a-f]+-\d+-\d+-\d+@shop\.example>", mail()["Message-ID"].strip()) is not None
+            and mail()["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+            and "mailto:" in str(mail()["List-Unsubscribe"]))
+        yield "its HTML is escaped, its links are tracked, its footer is there", lambda: (
+            "Hello Ann &lt;b&gt;" in part("html") and "https://shop.example/cake" not in part("html")
+            and "/c/" in part("html") and "1 Lane, York, UK" in part("html"))
+        yield "its text is readable", lambda: (
+            "Hello Ann <b>" in part("plain") and "Cake (https://shop.example/cake?a=1&b=2)" in part("plain"))
+        yield "a busy server is asked again, and gets it once", lambda: (
+            house.post(*known("slow"), ping("slow", 1)), until(lambda: sink.to("slow@x.example")), time.sleep(QUIET_SECONDS),
+            len(sink.to("slow@x.example")) == 1 and sink.recipients.count("slow@x.example") == 2)[-1]
+        yield "an unknown recipient is tried once", lambda: (
+            house.post(*known("nobody"), ping("nobody", 1)), until(lambda: "nobody@x.example" in sink.recipients),
+            time.sleep(QUIET_SECONDS), sink.recipients.count("nobody@x.example") == 1)[-1]
+        yield "one click, and nothing more comes", one_click
+    finally:
+        house.stop()
+        sink.controller.stop()
+
+
+def main():
+    suite, binary = {"python": python, "smtp": smtp}[sys.argv[1]], str(pathlib.Path(sys.argv[2]).resolve())
+    passed, failed = 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            for name, check in suite(binary, pathlib.Path(folder)):
+                try:
+                    good, why = bool(check()), ""
+                except (AssertionError, OSError, AttributeError, IndexError, KeyError) as error:
+                    good, why = False, f": {error}"
+                print(f"{'ok    ' if good else 'FAILED'} {name}{why}", flush=True)
+                passed, failed = passed + good, failed + (not good)
+        except AssertionError as error:
+            print(f"FAILED {error}")
+            failed += 1
+        if failed:
+            log = pathlib.Path(folder) / "server.log"
+            print(log.read_text(errors="replace")[-3000:] if log.exists() else "")
+    print(f"{passed} passed, {failed} failed")
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
