@@ -1,3 +1,7 @@
 //! Load generator and benchmarks: job J1, the one job that every figure of the house is about.
 
+pub mod cli;
+pub mod cpu;
+pub mod engine;
+pub mod http;
 pub mod j1;

@@ -4,7 +4,7 @@
 //! line, never an error.
 
 use crate::table::{self, Cell, cell, inked};
-use crate::term::{Ink, clean, fit, paint};
+use crate::term::{Ink, clean, fit, paint, wrap};
 use crate::when;
 use chrono_tz::Tz;
 use serde_json::Value;
@@ -73,7 +73,8 @@ pub(crate) struct Shown {
 pub(crate) struct Teller {
     zone: Tz,
     width: usize,
-    names: BTreeMap<String, String>,
+    /// What a profile is called, and how well that name is known: less is better.
+    names: BTreeMap<String, (usize, String)>,
 }
 
 impl Teller {
@@ -82,25 +83,37 @@ impl Teller {
         Self { zone, width, names: BTreeMap::new() }
     }
 
-    /// Remembers what a profile is called.
+    /// Remembers what a profile is called, whatever else its records say.
     pub(crate) fn name(&mut self, profile: &str, name: &str) {
-        if self.names.len() < NAMES_MAX || self.names.contains_key(profile) {
-            self.names.insert(profile.to_owned(), name.to_owned());
+        self.learn(profile, 0, name);
+    }
+
+    fn learn(&mut self, profile: &str, rank: usize, name: &str) {
+        let known = self.names.get(profile).map(|(rank, _)| *rank);
+        if known.is_none() && self.names.len() >= NAMES_MAX
+            || known.is_some_and(|known| known < rank)
+        {
+            return;
         }
+        self.names.insert(profile.to_owned(), (rank, name.to_owned()));
     }
 
     /// What a profile is called: by its strongest identifier seen, else its id.
     pub(crate) fn called<'a>(&'a self, profile: &'a str) -> &'a str {
-        self.names.get(profile).map_or(profile, String::as_str)
+        self.names.get(profile).map_or(profile, |(_, name)| name)
     }
 
     /// The line of a record; `None` for one that says nothing to people.
     pub(crate) fn line(&mut self, kind: &str, record: &Value) -> Option<String> {
         let profile = text(record, "profile");
-        if let Some(label) = label(record)
+        if let Some((rank, label)) = label(record)
             && !profile.is_empty()
         {
-            self.name(&profile, &label);
+            self.learn(&profile, rank, &label);
+        }
+        // What a channel reported stands beside as a delivery.
+        if kind == "touchpoint" && text(record, "event").starts_with("Message ") {
+            return None;
         }
         let shown = show(kind, record, self.zone)?;
         Some(self.lay_out(&shown))
@@ -112,7 +125,8 @@ impl Teller {
         let before = 10 + PERSON_WIDTH + 1 + PLACE_WIDTH + 1;
         let room = self.width.saturating_sub(before).max(ROOM_MIN);
         let used = shown.head.chars().count() + 1;
-        let (first, more) = broken(shown.rest.trim(), room.saturating_sub(used), room);
+        let mut parts = wrap(&shown.rest, room.saturating_sub(used), room, LINES_MAX).into_iter();
+        let first = parts.next().unwrap_or_default();
         let mut line = format!(
             "{} {} {} {} {first}",
             paint(Ink::Dim, &fit(&at, 9)),
@@ -120,7 +134,7 @@ impl Teller {
             paint(shown.place_ink, &fit(&shown.place, PLACE_WIDTH)),
             paint(shown.head_ink, &shown.head),
         );
-        for part in more {
+        for part in parts {
             line = format!("{}\n{}{part}", line.trim_end(), " ".repeat(before));
         }
         line.trim_end().to_owned()
@@ -131,30 +145,6 @@ impl Teller {
 const LINES_MAX: usize = 3;
 /// A text is never squeezed below this.
 const ROOM_MIN: usize = 24;
-
-/// `text` broken between words: the first part fits `first`, the others `room`.
-fn broken(text: &str, first: usize, room: usize) -> (String, Vec<String>) {
-    let mut parts = Vec::new();
-    let mut line = String::new();
-    for word in text.split_whitespace() {
-        let limit = if parts.is_empty() { first } else { room };
-        let longer = line.chars().count() + usize::from(!line.is_empty()) + word.chars().count();
-        if longer <= limit || line.is_empty() && !parts.is_empty() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        } else if parts.len() + 1 < LINES_MAX {
-            parts.push(std::mem::replace(&mut line, word.to_owned()));
-        } else {
-            line.push('…');
-            break;
-        }
-    }
-    parts.push(line);
-    let first = parts.remove(0);
-    (first, parts)
-}
 
 /// A record in words.
 pub(crate) fn show(kind: &str, record: &Value, zone: Tz) -> Option<Shown> {
@@ -187,14 +177,15 @@ fn line(place: &str, place_ink: Ink, head: String, head_ink: Ink, rest: String) 
 fn touchpoint(record: &Value, zone: Tz) -> Shown {
     let mut rest = properties(&record["properties"]);
     if record["event"] == "Identified" {
-        rest = label(record).map(|who| format!("as {who}")).unwrap_or_default();
+        rest = label(record).map(|(_, who)| format!("as {who}")).unwrap_or_default();
     }
     let late = match (when::from_json(&record["occurred_at"]), when::from_json(&record["at"])) {
         (Some(occurred), Some(at)) if at.since(occurred).0 > LATE_MS => Some(occurred),
         _ => None,
     };
     if let Some(occurred) = late {
-        rest = format!("{rest} (late: it happened {})", when::weekday(occurred, zone));
+        let at = when::from_json(&record["at"]).unwrap_or(occurred);
+        rest = format!("{rest} (late: it happened {})", when::near(occurred, at, zone));
     }
     if record["imported"] == true {
         rest.push_str(" (imported)");
@@ -284,7 +275,10 @@ fn note(record: &Value, zone: Tz) -> Option<Shown> {
         "moved" => {
             let step = text(record, "step");
             let words = match when::from_json(&record["until"]) {
-                Some(until) => format!("waits until {} ({step})", when::weekday(until, zone)),
+                Some(until) => {
+                    let now = when::from_json(&record["at"]).unwrap_or(until);
+                    format!("waits until {} ({step})", when::near(until, now, zone))
+                }
                 None => format!("is at {step}"),
             };
             of_journey(words, Ink::Journey)
@@ -378,22 +372,22 @@ fn delivery(record: &Value) -> Shown {
     line(&channel, Ink::Place, head, ink, rest)
 }
 
-/// The strongest identifier of a record that a person would recognise.
-fn label(record: &Value) -> Option<String> {
+/// What people call somebody by, best first.
+const CALLED_BY: [&str; 4] = ["email", "customer_id", "phone", "loyalty_id"];
+
+/// The identifier of a record that a person would recognise best, and how good it is (from 1).
+fn label(record: &Value) -> Option<(usize, String)> {
     let identifiers = record["identifiers"].as_array()?;
-    let value = |kind: &str| {
-        identifiers
-            .iter()
-            .find(|identifier| identifier["kind"] == kind)
-            .and_then(|identifier| identifier["value"].as_str())
-    };
-    if let Some(email) = value("email") {
-        return Some(email.split('@').next().unwrap_or(email).to_owned());
+    for (place, kind) in CALLED_BY.into_iter().enumerate() {
+        let found = identifiers.iter().find(|identifier| identifier["kind"] == kind);
+        if let Some(value) = found.and_then(|identifier| identifier["value"].as_str()) {
+            let name =
+                if kind == "email" { value.split('@').next().unwrap_or(value) } else { value };
+            return Some((place + 1, name.to_owned()));
+        }
     }
-    let known = value("customer_id").or_else(|| value("phone")).or_else(|| value("loyalty_id"));
-    known.map(str::to_owned).or_else(|| {
-        identifiers.first().and_then(|first| first["value"].as_str()).map(str::to_owned)
-    })
+    let first = identifiers.first()?["value"].as_str()?;
+    Some((CALLED_BY.len() + 1, first.to_owned()))
 }
 
 /// A member as text, empty when it is not there.
@@ -473,7 +467,7 @@ pub(crate) fn person_page(view: &str, answer: &Value, zone: Tz, width: usize) ->
         "show" => show_page(answer, zone, width, &mut lines),
         "timeline" => {
             let mut teller = Teller::new(zone, width);
-            if let (Some(name), Some(profile)) = (label(answer), answer["profile"].as_str()) {
+            if let (Some((_, name)), Some(profile)) = (label(answer), answer["profile"].as_str()) {
                 teller.name(profile, &name);
             }
             let entries = answer["entries"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Tables in the terminal: aligned columns, a dim header, the last column takes what is left.
 
-use crate::term::{Ink, fit, paint};
+use crate::term::{Ink, fit, paint, wrap};
 
 /// A cell: text and its colour.
 pub(crate) type Cell = (String, Option<Ink>);
@@ -34,8 +34,18 @@ pub(crate) fn lines(header: &[&str], rows: &[Vec<Cell>], width: usize) -> Vec<St
 
     let mut lines = Vec::with_capacity(rows.len() + 1);
     let header: Vec<Cell> = header.iter().map(|title| inked(Ink::Dim, *title)).collect();
-    lines.push(line(&header, &widths));
-    lines.extend(rows.iter().map(|row| line(row, &widths)));
+    for row in std::iter::once(&header).chain(rows) {
+        let (mut first, more) = unrolled(row, widths[last]);
+        if row.len() < columns {
+            first.clone_from(row);
+        }
+        lines.push(line(&first, &widths));
+        let before = widths[..last].iter().map(|width| width + 2).sum();
+        lines.extend(more.iter().map(|(text, ink)| {
+            let text = ink.map_or_else(|| text.clone(), |ink| paint(ink, text));
+            format!("{}{text}", " ".repeat(before))
+        }));
+    }
     lines
 }
 
@@ -43,6 +53,17 @@ pub(crate) fn lines(header: &[&str], rows: &[Vec<Cell>], width: usize) -> Vec<St
 const COLUMN_MAX: usize = 42;
 /// The last column is never squeezed below this.
 const LAST_MIN: usize = 20;
+/// Lines that the last cell of a row takes at most.
+const LINES_MAX: usize = 3;
+
+/// The row with the first line of its last cell, and that cell's other lines.
+fn unrolled(row: &[Cell], width: usize) -> (Vec<Cell>, Vec<Cell>) {
+    let Some(((text, ink), before)) = row.split_last() else { return (Vec::new(), Vec::new()) };
+    let mut parts = wrap(text, width, width, LINES_MAX).into_iter();
+    let mut first = before.to_vec();
+    first.push((parts.next().unwrap_or_default(), *ink));
+    (first, parts.map(|part| (part, *ink)).collect())
+}
 
 fn line(row: &[Cell], widths: &[usize]) -> String {
     let mut text = String::new();
@@ -66,14 +87,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_line_up_and_the_last_is_cut() {
+    fn columns_line_up_and_the_last_goes_on_below() {
         let rows = vec![
             vec![cell("Ada"), cell("a sentence that is longer than the terminal is wide")],
             vec![cell("Bartek"), cell("short")],
         ];
         assert_eq!(
             lines(&["who", "what"], &rows, 32),
-            ["who     what", "Ada     a sentence that is long…", "Bartek  short"]
+            [
+                "who     what",
+                "Ada     a sentence that is",
+                "        longer than the terminal",
+                "        is wide",
+                "Bartek  short"
+            ]
         );
     }
 }

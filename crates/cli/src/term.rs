@@ -207,6 +207,30 @@ pub(crate) fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.chars().count())))
 }
 
+/// `text` broken between words: the first line fits `first`, the others `width`. A word that is
+/// longer than a line stays whole; beyond `lines_max` lines the text is cut.
+pub(crate) fn wrap(text: &str, first: usize, width: usize, lines_max: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let limit = if lines.is_empty() { first } else { width };
+        let longer = line.chars().count() + usize::from(!line.is_empty()) + word.chars().count();
+        if longer <= limit || line.is_empty() && !lines.is_empty() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        } else if lines.len() + 1 < lines_max {
+            lines.push(std::mem::replace(&mut line, word.to_owned()));
+        } else {
+            line.push('…');
+            break;
+        }
+    }
+    lines.push(line);
+    lines
+}
+
 /// Text from outside without control characters: nobody's name may move the cursor.
 pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()

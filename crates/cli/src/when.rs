@@ -3,7 +3,7 @@
 use anyhow::Result;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, TimeZone, Utc};
 use chrono_tz::Tz;
-use sojourn_model::Timestamp;
+use sojourn_model::{DurationMs, Timestamp};
 
 use crate::exit::usage;
 
@@ -87,6 +87,15 @@ pub(crate) fn from_json(value: &serde_json::Value) -> Option<Timestamp> {
 /// `Tue 14:05` on the clock of `zone`.
 pub(crate) fn weekday(at: Timestamp, zone: Tz) -> String {
     local(at, zone, "%a %H:%M")
+}
+
+/// `Tue 14:05` when that says which day is meant, seen from `now`; else with the date.
+pub(crate) fn near(at: Timestamp, now: Timestamp, zone: Tz) -> String {
+    if at.since(now).0.abs() < DurationMs::days(6).0 {
+        weekday(at, zone)
+    } else {
+        local(at, zone, "%a %-d %b %H:%M")
+    }
 }
 
 /// `2026-03-03 14:05:09` on the clock of `zone`.

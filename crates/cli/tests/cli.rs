@@ -189,3 +189,21 @@ fn a_line_that_cannot_be_read_is_named() {
     let missing = sojourn(&["simulate", &shop, "--events", &path("nothing.jsonl")]);
     assert_eq!(missing.code, 3);
 }
+
+#[test]
+fn the_demo_tells_its_story_over_http_and_keeps_every_cap() {
+    let run = sojourn(&["demo", "--json", "--seconds", "6", "--speed", "6000", "--port", "0"]);
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    let summary: serde_json::Value = serde_json::from_str(&run.out).expect("one JSON document");
+    let number = |key: &str| summary[key].as_u64().unwrap_or_else(|| panic!("{key}: {summary}"));
+    assert!(number("people") > 180, "{summary}");
+    assert!(number("merges") > 5, "{summary}");
+    assert!(number("delivered") > 60, "{summary}");
+    assert_eq!(number("failed"), 0, "every message can be rendered: {summary}");
+    assert!(summary["check"]["windows"].as_u64().unwrap() > 50, "{summary}");
+    assert_eq!(summary["check"]["faults"], serde_json::json!([]), "CAP-1, QUI-1");
+    let verdicts = summary["verdicts"].as_array().unwrap();
+    for reason in ["cap", "no_consent", "endpoint_missing"] {
+        assert!(verdicts.iter().any(|verdict| verdict["reason"] == reason), "{reason}: {summary}");
+    }
+}

@@ -417,7 +417,7 @@ impl Partition {
                 let union = Union { id: *id, from: *from, into: *into };
                 self.merge_away(union, at.position, effects);
             }
-            Record::Await { id, into, .. } => self.await_union(*id, *into, at.now),
+            Record::Await { id, into, .. } => self.expect_union(*id, *into, at.now),
             Record::Absorb { id, into, from, state } => {
                 let union = Union { id: *id, from: *from, into: *into };
                 self.absorb_state(union, state, at, effects);

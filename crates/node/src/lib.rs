@@ -11,6 +11,7 @@ mod doctor;
 pub mod health;
 mod index;
 mod node;
+mod pages;
 mod person;
 mod queries;
 mod roles;

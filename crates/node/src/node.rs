@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use sojourn_channels::render::{LinkBase, Links, Renderer};
+use sojourn_channels::token::Signer;
 use sojourn_channels::{Channels, Prompts};
 use sojourn_dispatcher::{ChannelOptions, ChannelTransport, Dispatcher};
 use sojourn_gateway::{Gateway, People, Sizes};
@@ -164,7 +165,8 @@ impl Node {
             publishing: Mutex::default(),
             shared,
         });
-        let links = Links::new(LinkBase { gateway: public.clone(), portal: public }, signer);
+        let base = LinkBase { gateway: public.clone(), portal: public };
+        let links = Links::new(base, signer.clone());
         let mut node = Self {
             inner,
             runtime: Some(runtime),
@@ -174,7 +176,7 @@ impl Node {
             embedded,
         };
         node.spawn_roles(&options, &current, (store, graph), owners, channels, links)?;
-        node.serve(listener)?;
+        node.serve(listener, signer)?;
         Ok(node)
     }
 
@@ -191,6 +193,24 @@ impl Node {
     /// What the roles say of themselves.
     pub fn health(&self) -> &Health {
         &self.inner.shared.health
+    }
+
+    /// A view of a person as `person` shows it, of everything that was acknowledged before.
+    pub fn view(&self, person: &str, view: &str) -> Result<serde_json::Value> {
+        self.settle();
+        self.inner.queries.view(person, view, 0)
+    }
+
+    /// Why a decision was taken, in a sentence and as a row.
+    pub fn explain(&self, id: &str, for_customer: bool) -> Result<(String, serde_json::Value)> {
+        self.settle();
+        self.inner.queries.explain(id, for_customer)
+    }
+
+    fn settle(&self) {
+        if let Some(runtime) = &self.runtime {
+            runtime.block_on(self.inner.settled());
+        }
     }
 
     /// Drains: no new requests, what was taken is finished as far as it goes at once, every role
@@ -292,7 +312,7 @@ impl Node {
     }
 
     /// Serves the gateway on `listener` and the admin service on a loopback port of its own.
-    fn serve(&mut self, listener: TcpListener) -> Result<()> {
+    fn serve(&mut self, listener: TcpListener, signer: Signer) -> Result<()> {
         let runtime = self.runtime.as_ref().context("running")?;
         let health = self.inner.shared.health.clone();
         let reflection = tonic_reflection::server::Builder::configure()
@@ -307,6 +327,7 @@ impl Node {
             .gateway
             .router()
             .merge(health::router(health))
+            .merge(crate::pages::router(self.inner.clone(), signer))
             .route_service("/sojourn.ingest.v1.IngestService/{*rest}", self.inner.gateway.grpc())
             .route_service("/grpc.reflection.v1.ServerReflection/{*rest}", reflection)
             .route_service("/grpc.reflection.v1alpha.ServerReflection/{*rest}", reflection_alpha)

@@ -278,7 +278,10 @@ pub(crate) fn keeper(shared: &Shared, gate: &MemoryGate, ready: &AtomicBool) {
         }
     };
     let mut since_trim = Duration::ZERO;
+    // Cancels are in `actions` too: once the dispatcher has read them it needs no mark (LIM-1).
+    let mut told: Option<(Timestamp, Vec<u64>)> = None;
     while !shared.stopping() {
+        let now = shared.clock.now();
         // Marks are set after their record is appended: whatever the log holds now covers them.
         let ticket = gate.ticket();
         let touchpoints = ends(Topic::Touchpoints)[0];
@@ -293,6 +296,13 @@ pub(crate) fn keeper(shared: &Shared, gate: &MemoryGate, ready: &AtomicBool) {
         }
         gate.settle(ticket);
         ready.store(true, Ordering::Release);
+        let (since, ends) = told.get_or_insert_with(|| (now, ends(Topic::Actions)));
+        let read = shared.positions.actions.lock();
+        if !read.is_empty() && read.iter().all(|(_, p, at)| *at >= ends[usize::from(*p)]) {
+            gate.forget_before(*since);
+            told = None;
+        }
+        drop(read);
         std::thread::sleep(KEEP);
         since_trim += KEEP;
         if since_trim >= TRIM {

@@ -31,6 +31,14 @@ pub struct Message {
     pub json: String,
 }
 
+impl Message {
+    /// As a line of a file for `simulate`: with its source and log time.
+    pub fn line(&self) -> String {
+        let rest = &self.json[1..];
+        format!(r#"{{"source":"{}","receivedAt":"{}",{rest}"#, self.source, time(self.at_ms))
+    }
+}
+
 /// Share of touchpoints that are sent twice: 1 in this many.
 const TWICE_ONE_IN: u32 = 500;
 /// A second copy comes within this many touchpoints.

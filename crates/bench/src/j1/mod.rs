@@ -14,8 +14,10 @@
 //! A person is uniform over all for 90 % of touchpoints, one of the 1 % most active for the rest; 1
 //! touchpoint in 500 is sent twice within 1,000.
 
+mod events;
 mod generator;
 mod workspace;
 
+pub use events::write_events;
 pub use generator::{Generator, Message, Settings};
 pub use workspace::files;

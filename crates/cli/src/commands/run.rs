@@ -14,8 +14,8 @@ On embedded storage the roles share one folder, so all of them run in one proces
 processes of their own need a log and a store that several processes share.")]
 pub(crate) struct Run {
     /// The roles, separated by commas
-    #[arg(value_enum, value_delimiter = ',', required = true, value_name = "ROLE,…")]
-    roles: Vec<Role>,
+    #[arg(value_name = "ROLE,…")]
+    roles: String,
     #[command(flatten)]
     workspace: Workspace,
 }
@@ -40,13 +40,19 @@ impl Run {
         let name = |role: &Role| {
             role.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
         };
-        for role in &self.roles {
-            if !EMBEDDED.contains(role) {
-                return Err(usage(format!("the role {} is not there yet", name(role))));
+        let mut roles = Vec::new();
+        for text in self.roles.split(',') {
+            let role = Role::from_str(text.trim(), false).map_err(|_| {
+                let all: Vec<_> = Role::value_variants().iter().map(name).collect();
+                usage(format!("`{text}` is no role: it can be {}", all.join(", ")))
+            })?;
+            if !EMBEDDED.contains(&role) {
+                return Err(usage(format!("the role {} is not there yet", name(&role))));
             }
+            roles.push(role);
         }
         let missing: Vec<_> =
-            EMBEDDED.iter().filter(|role| !self.roles.contains(role)).map(name).collect();
+            EMBEDDED.iter().filter(|role| !roles.contains(role)).map(name).collect();
         if !missing.is_empty() {
             return Err(usage(format!(
                 "on embedded storage one process runs every role: add {}, or use `sojourn up`",

@@ -45,7 +45,7 @@ impl Partition {
     }
 
     /// `Await`: parks the survivor, unless the state has come already.
-    pub(super) fn await_union(&mut self, union: MergeId, into: ProfileId, at: Timestamp) {
+    pub(super) fn expect_union(&mut self, union: MergeId, into: ProfileId, at: Timestamp) {
         let slot = self.profiles.get_mut(&into).expect("loaded");
         let Stored::Live(profile) = &mut slot.stored else { return };
         if let Some(place) = profile.absorbed_early.iter().position(|early| *early == union) {

@@ -8,7 +8,7 @@ use crate::when;
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 use sojourn_model::Timestamp;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,8 @@ pub(super) struct Screen {
     /// A refusal worth explaining: its decision id.
     pub(super) telling: Option<String>,
     unpaced: bool,
+    /// After the story: those for whom somebody outside of it sent something.
+    guests: BTreeSet<String>,
 }
 
 impl Screen {
@@ -99,6 +101,7 @@ impl Screen {
             begins: Timestamp::MAX,
             telling: None,
             unpaced: false,
+            guests: BTreeSet::new(),
         }
     }
 
@@ -187,8 +190,11 @@ impl Screen {
 
     /// Shows everything that still waits: the story is over.
     pub(super) fn finish(&mut self) {
-        self.unpaced = true;
         self.turn();
+        for line in self.waiting.drain(..) {
+            term::line(&line);
+        }
+        self.unpaced = true;
     }
 
     fn tell(&mut self, kind: &str, record: &Value) {
@@ -196,6 +202,9 @@ impl Screen {
             return self.tell_prompt(record);
         }
         let profile = text(record, "profile");
+        if self.unpaced && Self::is_guest(kind, record) {
+            self.guests.insert(profile.clone());
+        }
         let worth = self.worth(kind, record, &profile);
         if kind == "decision" && record["reason"] == "cap" && record["outcome"] == "suppress" {
             self.telling = Some(text(record, "id"));
@@ -273,6 +282,16 @@ impl Screen {
         }
     }
 
+    /// Whether a touchpoint comes from whoever plays with the demo, not from its story.
+    fn is_guest(kind: &str, record: &Value) -> bool {
+        let event = record["event"].as_str().unwrap_or("");
+        kind == "touchpoint"
+            && !text(record, "message_id").starts_with("demo-")
+            && !event.starts_with("Message ")
+            && !event.starts_with("Email ")
+            && event != "Unsubscribed"
+    }
+
     fn worth(&self, kind: &str, record: &Value, profile: &str) -> Worth {
         let note = record["note"].as_str().unwrap_or("");
         let dull = match kind {
@@ -291,14 +310,14 @@ impl Screen {
             }
             _ => false,
         };
-        if dull {
+        if dull || self.unpaced && !self.guests.contains(profile) {
             return Worth::Nothing;
         }
         if self.who(profile).is_some_and(|who| who < FEATURED.len()) {
             return Worth::Story;
         }
         if self.unpaced {
-            return Worth::Much;
+            return Worth::Story;
         }
         match kind {
             "decision" if record["outcome"] != "approve" => Worth::Much,

@@ -140,7 +140,12 @@ pub(super) fn next(shop: &Path, gateway: &str, decision: Option<&str>) -> Vec<St
         json!({"userId": "c-1001", "event": "Cart Updated",
             "properties": {"cart_id": "mine", "value": 30, "product": "walnut rye"}})
     ));
-    lines.push(paint(Ink::Dim, "Ctrl-C ends it."));
+    lines.push(paint(
+        Ink::Dim,
+        &format!(
+            "Shown here is what you send; everything: {program} tail --dir {dir}. Ctrl-C ends it."
+        ),
+    ));
     lines.push(String::new());
     lines
 }
@@ -199,9 +204,9 @@ mod tests {
 
     #[test]
     fn next_steps_are_commands() {
-        let lines = next(Path::new("/tmp/shop"), "http://127.0.0.1:8080", Some("d0-1-0"));
+        let lines = next(Path::new("shops/mine"), "http://127.0.0.1:8080", Some("d0-1-0"));
         let text = lines.join("\n");
-        assert!(text.contains("explain d0-1-0 --dir /tmp/shop"));
+        assert!(text.contains("explain d0-1-0 --dir shops/mine"));
         assert!(text.contains("curl -u dev-site-key: http://127.0.0.1:8080/v1/track"));
     }
 }

@@ -1,0 +1,93 @@
+//! Arguments of `sojourn-bench`.
+
+use crate::{engine, http, j1};
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Benchmarks of job J1.
+#[derive(Parser)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// From the log to decisions over the durable embedded log
+    Engine {
+        /// Touchpoints of the run
+        #[arg(long, default_value_t = 2_000_000)]
+        touchpoints: u64,
+        /// People
+        #[arg(long, default_value_t = 100_000)]
+        people: u32,
+        /// Partitions of `profiles`
+        #[arg(long, default_value_t = 4)]
+        partitions: u16,
+        /// Profiles kept in memory
+        #[arg(long, default_value_t = 1_000_000)]
+        resident: usize,
+        /// Leave notes out
+        #[arg(long)]
+        no_notes: bool,
+    },
+    /// Posts the job's touchpoints to a running gateway and reads the server's CPU time
+    Http {
+        /// Address, such as 127.0.0.1:8080
+        address: String,
+        /// Write key
+        #[arg(long, default_value = "bench")]
+        key: String,
+        /// Process id of the server
+        #[arg(long)]
+        pid: u32,
+        /// Touchpoints per request
+        #[arg(long, default_value_t = 100)]
+        batch: usize,
+        /// Requests
+        #[arg(long, default_value_t = 5_000)]
+        requests: usize,
+        /// Connections
+        #[arg(long, default_value_t = 16)]
+        connections: usize,
+    },
+    /// Writes the job's input as a file for `simulate`, and its workspace
+    Events {
+        /// Folder to write `ws/` and `events.jsonl` to
+        folder: std::path::PathBuf,
+        /// Touchpoints
+        #[arg(long, default_value_t = 1_000_000)]
+        touchpoints: u64,
+        /// People
+        #[arg(long, default_value_t = 100_000)]
+        people: u32,
+    },
+}
+
+/// Runs a benchmark.
+pub fn run(cli: Cli) -> Result<()> {
+    let settings = |people, touchpoints| j1::Settings {
+        seed: 1,
+        people,
+        touchpoints,
+        start_ms: 1_772_409_600_000,
+        span_ms: 86_400_000,
+    };
+    match cli.command {
+        Command::Engine { touchpoints, people, partitions, resident, no_notes } => {
+            let folder = tempfile::Builder::new().prefix("sojourn-bench-").tempdir_in(".")?;
+            let settings = settings(people, touchpoints);
+            engine::run(
+                folder.path(),
+                engine::Run { settings, partitions, resident, notes: !no_notes },
+            )
+        }
+        Command::Http { address, key, pid, batch, requests, connections } => {
+            let load = http::Load { address, key, pid, batch, requests, connections };
+            http::run(&load, settings(10_000, (batch * requests) as u64))
+        }
+        Command::Events { folder, touchpoints, people } => {
+            j1::write_events(&folder, settings(people, touchpoints))
+        }
+    }
+}
