@@ -352,7 +352,7 @@ def kill_under_load(folder, chance):
     sink.delay = 0.002
     server = Server(folder, sink).start()
     acknowledged = set(people(server))
-    load = Load(server, ping_every=12, timer_every=60)
+    load = Load(server, ping_every=12, timer_every=61)
     restarts = []
     for _ in range(ROUNDS):
         time.sleep(chance.uniform(0.4, 2.2))
