@@ -2,6 +2,7 @@
 
 use super::{Globals, Workspace};
 use crate::exit::Exit;
+use crate::pace::nap;
 use crate::server::{self, Server};
 use crate::term::{self, Ink, paint};
 use crate::workspace;
@@ -76,7 +77,7 @@ pub(super) fn serve(
     }
     let mut told = false;
     while !stop.load(Ordering::SeqCst) {
-        std::thread::sleep(TURN);
+        nap(TURN);
         let troubles = server.troubles();
         if !troubles.is_empty() && !told {
             told = true;
