@@ -10,6 +10,9 @@ use sojourn_model::{Decision, NoteKind, Outcome, ProfileId, Timestamp};
 use sojourn_rules::{Cap, CapWindow, Definitions};
 use std::collections::BTreeMap;
 
+/// What happened to each person's caps, by its place in the log.
+type Items<'a> = BTreeMap<ProfileId, Vec<((u64, u32), Item<'a>)>>;
+
 enum Item<'a> {
     Sent(&'a Decision),
     Absorbed(ProfileId),
@@ -18,7 +21,7 @@ enum Item<'a> {
 pub(super) fn check(observed: &Observed) -> Vec<Violation> {
     let released = observed.receipts("Message Failed");
     // Per profile, sends and merges in the order of its partition's log.
-    let mut items: BTreeMap<ProfileId, Vec<((u64, u32), Item<'_>)>> = BTreeMap::new();
+    let mut items: Items<'_> = BTreeMap::new();
     for decision in observed.all_decisions() {
         if matches!(decision.outcome, Outcome::Approve | Outcome::Reroute) {
             let place = (decision.id.position.offset, decision.id.index + 1);
@@ -50,12 +53,7 @@ pub(super) fn check(observed: &Observed) -> Vec<Violation> {
     found
 }
 
-fn collect<'a>(
-    profile: ProfileId,
-    items: &BTreeMap<ProfileId, Vec<((u64, u32), Item<'a>)>>,
-    ledger: &mut Vec<&'a Decision>,
-    depth: u32,
-) {
+fn collect<'a>(profile: ProfileId, items: &Items<'a>, ledger: &mut Vec<&'a Decision>, depth: u32) {
     assert!(depth < 1_000, "merges form no cycle");
     for (_, item) in items.get(&profile).into_iter().flatten() {
         match item {
