@@ -71,6 +71,12 @@ impl Positions {
     }
 }
 
+/// Lets a role's thread rest.
+#[expect(clippy::disallowed_methods, reason = "this is the driver that waits between turns")]
+fn pause(how_long: Duration) {
+    std::thread::sleep(how_long);
+}
+
 /// Waits, a little longer after each failure in a row.
 struct Backoff(Duration);
 
@@ -79,7 +85,7 @@ impl Backoff {
         Self(RETRY)
     }
     fn failed(&mut self) {
-        std::thread::sleep(self.0);
+        pause(self.0);
         self.0 = (self.0 * 2).min(RETRY_MAX);
     }
     fn worked(&mut self) {
@@ -274,7 +280,7 @@ pub(crate) fn keeper(shared: &Shared, gate: &MemoryGate, ready: &AtomicBool) {
     };
     let wait = |reached: &dyn Fn() -> bool| {
         while !shared.stopping() && !reached() {
-            std::thread::sleep(KEEP);
+            pause(KEEP);
         }
     };
     let mut since_trim = Duration::ZERO;
@@ -303,7 +309,7 @@ pub(crate) fn keeper(shared: &Shared, gate: &MemoryGate, ready: &AtomicBool) {
             told = None;
         }
         drop(read);
-        std::thread::sleep(KEEP);
+        pause(KEEP);
         since_trim += KEEP;
         if since_trim >= TRIM {
             since_trim = Duration::ZERO;
