@@ -26,7 +26,7 @@ sim SEED="":
 
 # Switches each planted bug on and shows that its checker catches it.
 planted-bugs:
-    cargo run --locked --release -p sojourn-sim -- planted-bugs
+    cargo run --locked --release -p sojourn-sim --features planted-bugs -- --planted-bugs
 
 # Measures job J1: throughput, latency, memory.
 bench *ARGS:

@@ -115,12 +115,12 @@ class Server:
 
     def __init__(self, folder, sink, data=None):
         self.folder, self.sink, self.process = folder, sink, None
-        self.gateway, self.console, self.portal = free_port(), free_port(), free_port()
+        self.gateway = free_port()
         self.data = data or folder / "ws" / "data"
         self.log = folder / "server.log"
         workspace = notation.base()["sojourn.yaml"]
         workspace["channels"] = {"email": {"kind": "webhook", "url": f"http://127.0.0.1:{sink.port}/", "allow_private": True,
-                                           "secret": "whsec_" + base64.b64encode(b"processes").decode()}}
+                                           "secret": "whsec_" + base64.b64encode(b"a secret of the process tests").decode()}}
         workspace["storage"]["path"] = str(data) if data else "./data"
         case = notation.Case("processes", "real processes", [
             notation.journey(notation.send(), name="at-once", on="Ping", key="event.properties.id", reentry="never"),
@@ -139,7 +139,7 @@ class Server:
         return self
 
     def listen(self):
-        return ["--gateway", f"127.0.0.1:{self.gateway}", "--console", f"127.0.0.1:{self.console}", "--portal", f"127.0.0.1:{self.portal}"]
+        return ["--port", str(self.gateway)]
 
     def last_words(self, lines=25):
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
@@ -352,7 +352,7 @@ def kill_under_load(folder, chance):
     sink.delay = 0.002
     server = Server(folder, sink).start()
     acknowledged = set(people(server))
-    load = Load(server, ping_every=12, timer_every=60)
+    load = Load(server, ping_every=12, timer_every=61)
     restarts = []
     for _ in range(ROUNDS):
         time.sleep(chance.uniform(0.4, 2.2))
@@ -465,7 +465,7 @@ def second_process(server):
     """Two processes on one data folder: the second refuses."""
     other = Server.__new__(Server)
     other.__dict__.update(server.__dict__)
-    other.gateway, other.console, other.portal = free_port(), free_port(), free_port()
+    other.gateway = free_port()
     other.log = server.folder / "second.log"
     other.start(wait=False)
     try:

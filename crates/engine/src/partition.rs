@@ -206,8 +206,7 @@ impl Partition {
 
     /// What follows from the published versions: the same whenever their content was installed.
     fn derive(&mut self) {
-        let (current, pins) = (self.current, &self.registers.pins);
-        self.published.retain(|version| Some(*version) == current || pins.contains_key(version));
+        let current = self.current;
         let versions = &self.shared.versions;
         let published = || self.published.iter().filter_map(|version| versions.get(version));
         let policies: Vec<_> = published().map(|installed| &installed.definitions.policy).collect();
@@ -436,6 +435,9 @@ impl Partition {
         );
         self.current = Some(version);
         self.published.insert(version);
+        // Only here, at a place of the log: what a restart forgets, a replay must forget (DET-1).
+        let pins = &self.registers.pins;
+        self.published.retain(|known| *known == version || pins.contains_key(known));
         self.derive();
     }
 

@@ -3,6 +3,7 @@
 //! It follows the durable end of `profiles`, `decisions` and `dispatch` off the hot path and stores
 //! positions only; the rows themselves are read from the log. It may be rebuilt at any time.
 
+use crate::seen::Seen;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use sojourn_model::{ActionId, DecisionId, ProfileId, Record, Timestamp};
@@ -25,7 +26,11 @@ struct Follower {
     owner: String,
     epoch: u64,
     next: u64,
+    seen: Seen,
 }
+
+/// Key of a followed partition's marks.
+const SEEN: &[u8] = b"seen";
 
 /// Keeps the index up to date.
 pub struct Indexer {
@@ -45,7 +50,20 @@ impl Indexer {
                 let claim = store.claim(&owner)?;
                 let first = log.bounds(topic, partition)?.first;
                 let next = claim.position.unwrap_or(0).max(first);
-                followers.push(Follower { topic, partition, owner, epoch: claim.epoch, next });
+                let stored = store.get(&owner, Space::Index, &[Bytes::from_static(SEEN)])?;
+                let seen = match stored.into_iter().next().flatten() {
+                    Some(bytes) => Seen::decode(&bytes)
+                        .with_context(|| format!("the marks of {owner} are damaged"))?,
+                    None => Seen::default(),
+                };
+                followers.push(Follower {
+                    topic,
+                    partition,
+                    owner,
+                    epoch: claim.epoch,
+                    next,
+                    seen,
+                });
             }
         }
         Ok(Self { log, store, followers, entries: Vec::new() })
@@ -81,6 +99,9 @@ impl Indexer {
             let next = last.offset + 1;
             let mut writes = Vec::with_capacity(self.entries.len());
             for entry in &self.entries {
+                if !follower.seen.admit(follower.topic, entry) {
+                    continue;
+                }
                 match follower.topic {
                     Topic::Profiles => person_keys(entry, &mut writes),
                     Topic::Decisions => decision_keys(entry, &mut writes),
@@ -94,6 +115,11 @@ impl Indexer {
                     kept.value = later.value.take();
                 }
                 same
+            });
+            writes.push(Write {
+                space: Space::Index,
+                key: Bytes::from_static(SEEN),
+                value: Some(follower.seen.encode().into()),
             });
             self.store
                 .checkpoint(&follower.owner, follower.epoch, Checkpoint { position: next, writes })

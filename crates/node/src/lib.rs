@@ -17,6 +17,7 @@ mod queries;
 mod roles;
 pub mod rows;
 mod secrets;
+mod seen;
 pub mod simulate;
 mod storage;
 mod tail;

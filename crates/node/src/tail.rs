@@ -3,6 +3,7 @@
 use crate::admin::response;
 use crate::node::Inner;
 use crate::rows;
+use crate::seen::Seen;
 use serde_json::Value;
 use sojourn_model::{ProfileId, Record, Timestamp};
 use sojourn_ports::{Entry, LogError, ReadLimit, Topic};
@@ -42,16 +43,18 @@ fn follow(
         named => Some(inner.queries.person(named)?),
     };
     let mut cursors = Vec::new();
+    let mut seen = Vec::new();
     for topic in TOPICS {
         for partition in 0..log.partitions(topic) {
             let bounds = log.bounds(topic, partition)?;
             let from = if request.from_start { bounds.first } else { bounds.durable };
             cursors.push((topic, partition, from));
+            seen.push(Seen::default());
         }
     }
     while !inner.shared.stop.load(Ordering::Acquire) && !sender.is_closed() {
         let mut rows: Vec<(Timestamp, u8, &'static str, Value)> = Vec::new();
-        for (topic, partition, next) in &mut cursors {
+        for ((topic, partition, next), seen) in cursors.iter_mut().zip(&mut seen) {
             let mut entries = Vec::new();
             let limit =
                 ReadLimit { records: READ_RECORDS_MAX, bytes: READ_BYTES_MAX, durable_only: true };
@@ -61,6 +64,9 @@ fn follow(
             }
             for entry in &entries {
                 *next = entry.offset + 1;
+                if !seen.admit(*topic, entry) {
+                    continue;
+                }
                 if let Some((kind, row)) = row(inner, *topic, entry)?
                     && wanted(&row, person, &request.journey)
                 {

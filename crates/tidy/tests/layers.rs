@@ -245,3 +245,32 @@ fn licence_expressions_are_read_right() {
         assert_eq!(satisfied(expression, &accepted), expected, "{expression}");
     }
 }
+
+#[test]
+fn channel_settings_are_those_that_channels_read() {
+    let rules = read("crates/rules/src/load/workspace.rs");
+    let list = rules.split("const CHANNEL_SETTINGS: &[&str] = &[").nth(1).expect("the list");
+    let declared: BTreeSet<&str> =
+        list.split("];").next().expect("its end").split('"').skip(1).step_by(2).collect();
+    let mut used = BTreeSet::new();
+    for source in sojourn_tidy::files("crates/channels/src", &[".rs"]) {
+        for call in [".get(\"", ".need(\"", ".flag(\"", ".duration(\"", ".count(\"", ".number(\""] {
+            for rest in source.text.split(&format!("settings{call}")).skip(1) {
+                used.insert(rest.split('"').next().unwrap_or("").to_owned());
+            }
+        }
+    }
+    assert!(used.len() >= 5, "only {used:?} have been found");
+    let offenders: Vec<String> = used
+        .iter()
+        .filter(|key| !declared.contains(key.as_str()))
+        .map(|key| format!("{key}: read by a channel, refused as unknown in sojourn.yaml"))
+        .chain(
+            declared
+                .iter()
+                .filter(|key| !used.contains(**key))
+                .map(|key| format!("{key}: accepted, but read by nobody")),
+        )
+        .collect();
+    assert_none("the settings of channels", &offenders);
+}

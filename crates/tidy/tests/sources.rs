@@ -146,7 +146,8 @@ fn the_engine_has_no_clock_entropy_or_thread() {
         "rand::",
         "RandomState",
         "async fn",
-        ".await",
+        ".await;",
+        ".await?",
     ];
     let pure: Vec<Source> = rust_files()
         .into_iter()

@@ -492,6 +492,12 @@ impl PartitionOwner {
                     self.output.mark(GateMark::Killed { target, on });
                 }
             }
+            Record::Absorb { .. } => {
+                for version in owned.partition.missing_versions(&record.record) {
+                    let definitions = self.version(version)?;
+                    self.owned.as_mut().expect("claimed").partition.install(definitions);
+                }
+            }
             Record::PersonCommand { profile, command: Command::Erase } => {
                 self.output.mark(GateMark::Erased(*profile));
             }

@@ -9,7 +9,9 @@ use crate::limits::PARKED_NOTED;
 use crate::profile::{Profile, Stored};
 use crate::{Effects, OwnedRecord};
 use serde::{Deserialize, Serialize};
-use sojourn_model::{LogPosition, MergeId, Note, NoteKind, ProfileId, Record, Timestamp};
+use sojourn_model::{
+    LogPosition, MergeId, Note, NoteKind, ProfileId, Record, Timestamp, VersionId,
+};
 
 /// A person whose records wait for unions to complete.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -82,6 +84,29 @@ impl Partition {
         }
     }
 
+    /// Definitions that an `Absorb` needs and that this partition has forgotten, because no run of
+    /// its own was on them: the owner installs them before it applies the record.
+    pub fn missing_versions(&self, record: &Record<'_>) -> Vec<VersionId> {
+        let Record::Absorb { state, .. } = record else { return Vec::new() };
+        let Ok(profile) = crate::codec::decode::<Profile>(state) else { return Vec::new() };
+        let mut versions: Vec<_> = profile.runs.iter().map(|run| run.version).collect();
+        versions.sort_unstable();
+        versions.dedup();
+        versions.retain(|version| !self.shared.versions.contains_key(version));
+        versions
+    }
+
+    /// What a person's runs are on belongs to this partition now.
+    fn keep_versions_of(&mut self, id: ProfileId) {
+        let Some(profile) = self.profile(id) else { return };
+        let versions: Vec<_> = profile.runs.iter().map(|run| run.version).collect();
+        let known = self.published.len();
+        self.published.extend(versions);
+        if self.published.len() > known {
+            self.derive();
+        }
+    }
+
     /// `Merge`: hands this person's state to the survivor and leaves a forwarding tombstone.
     pub(super) fn merge_away(
         &mut self,
@@ -144,6 +169,7 @@ impl Partition {
         let now = self.parked.get(&into).map_or(at.now, |parked| parked.since);
         let at = At { now, ..at };
         self.with(into, at, effects, |step| step.absorb(union.id, union.from, profile));
+        self.keep_versions_of(into);
         let awaited = self.parked.get_mut(&into).and_then(|parked| {
             let place = parked.waiting.iter().position(|waiting| *waiting == union.id)?;
             parked.waiting.remove(place);
@@ -217,6 +243,7 @@ impl Partition {
                         step.count_runs();
                         step.remember_segments();
                     });
+                    self.keep_versions_of(from);
                 }
             }
             // Told again of a union that is done.

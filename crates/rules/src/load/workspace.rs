@@ -9,25 +9,21 @@ use crate::yaml::{Node, Place};
 use sojourn_model::Name;
 use std::collections::BTreeMap;
 
-/// Settings of channels beside `kind` and `rate`.
+/// Settings of channels beside `kind` and `rate`: exactly those that the channels read.
 const CHANNEL_SETTINGS: &[&str] = &[
     "url",
     "from",
     "reply_to",
-    "return_path",
+    "unsubscribe_mailto",
+    "hello",
+    "connections",
     "endpoint",
+    "in_flight",
     "secret",
+    "allow_private",
+    "idempotency_window",
     "path",
-    "username",
-    "password",
-    "tls",
     "timeout",
-    "token",
-    "sender",
-    "concurrency",
-    "batch",
-    "link_domain",
-    "on_unknown",
 ];
 /// Settings of the storage beside `kind`, `path` and `retention`.
 const STORAGE_SETTINGS: &[&str] = &[

@@ -1,0 +1,81 @@
+//! Each planted bug is switched on and must be caught: a checker that nothing fails proves nothing.
+
+/// What became of one mutation.
+#[derive(Debug)]
+pub struct Caught {
+    /// Its name.
+    pub mutation: String,
+    /// The invariant that did not hold, and the seed; `None`: nobody noticed.
+    pub by: Option<(&'static str, u64)>,
+}
+
+#[cfg(feature = "planted-bugs")]
+pub use switched::hunt;
+
+#[cfg(feature = "planted-bugs")]
+mod switched {
+    use super::Caught;
+    use crate::run::{STEPS, run};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[derive(Debug, Clone, Copy)]
+    enum Bug {
+        Engine(sojourn_engine::Mutation),
+        Dispatcher(sojourn_dispatcher::Mutation),
+    }
+
+    impl Bug {
+        fn name(self) -> String {
+            match self {
+                Self::Engine(mutation) => format!("{mutation:?}"),
+                Self::Dispatcher(mutation) => format!("{mutation:?}"),
+            }
+        }
+
+        /// In this thread only.
+        fn plant(self, on: bool) {
+            match self {
+                Self::Engine(mutation) => sojourn_engine::plant(on.then_some(mutation)),
+                Self::Dispatcher(mutation) => sojourn_dispatcher::plant(on.then_some(mutation)),
+            }
+        }
+
+        fn hunt(self, seeds: u64) -> Caught {
+            self.plant(true);
+            let by = (1..=seeds).find_map(|seed| {
+                let report = run(seed, false, STEPS);
+                report.violations.first().map(|violation| (violation.id, seed))
+            });
+            self.plant(false);
+            Caught { mutation: self.name(), by }
+        }
+    }
+
+    /// Hunts every mutation with at most `seeds` seeds each, or those whose name contains `only`.
+    pub fn hunt(
+        seeds: u64,
+        threads: usize,
+        only: &str,
+        tell: impl Fn(&Caught) + Sync,
+    ) -> Vec<Caught> {
+        let bugs: Vec<Bug> = (sojourn_engine::Mutation::ALL.into_iter().map(Bug::Engine))
+            .chain(sojourn_dispatcher::Mutation::ALL.into_iter().map(Bug::Dispatcher))
+            .filter(|bug| bug.name().contains(only))
+            .collect();
+        let next = AtomicUsize::new(0);
+        let caught = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let result = bug.hunt(seeds);
+                        tell(&result);
+                        caught.lock().expect("the others tell only").push(result);
+                    }
+                });
+            }
+        });
+        caught.into_inner().expect("the others tell only")
+    }
+}
