@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# a real purchase history, imported and simulated
-# needs: binary python
-# minutes: 20
+# real input: 69,659 purchases through import and simulate, against an independent model
+# needs: cargo python binary
 cd "$SOJOURN_ROOT" || exit 2
 exec python3 tests/cdnow.py

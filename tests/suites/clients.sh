@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# unmodified SDKs, in Node, Python and Chromium, also through faults
-# needs: binary python node chromium
-# minutes: 15
+# unmodified SDKs of others, through 503s and broken connections
+# needs: cargo python node chromium binary
 cd "$SOJOURN_ROOT" || exit 2
-exec tests/clients/run.sh "$SOJOURN_BIN"
+exec tests/clients/run.sh

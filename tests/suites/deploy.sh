@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
-# image, unit and compose file agree with each other
-# needs: binary python
-# minutes: 5
+# image, unit and compose file agree with each other and with the binary
+# needs: cargo python binary
 cd "$SOJOURN_ROOT" || exit 2
-venv="$SOJOURN_CACHE/venv-deploy"
-[ -f "$venv/ready" ] || { rm -rf "$venv"; python3 -m venv "$venv" && "$venv/bin/python3" -m pip install -q --disable-pip-version-check pyyaml && touch "$venv/ready"; } || exit 2
-exec "$venv/bin/python3" tests/deploy.py
+"$SOJOURN_PYTHON" -m pip install -q --disable-pip-version-check pyyaml || { echo "0 passed, 1 failed"; exit 1; }
+exec "$SOJOURN_PYTHON" tests/deploy.py

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# the README shows what really comes
-# needs: binary python curl
-# minutes: 10
+# every command of the README, with the output it shows
+# needs: cargo python curl binary
 cd "$SOJOURN_ROOT" || exit 2
 exec python3 tests/quickstart.py

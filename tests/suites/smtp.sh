@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # e-mail to a real SMTP server
-# needs: binary python
-# minutes: 10
+# needs: cargo python binary
 cd "$SOJOURN_ROOT" || exit 2
-exec tests/smtp.sh "$SOJOURN_BIN"
+exec tests/smtp.sh
