@@ -44,6 +44,7 @@ impl World {
             end,
             versions: self.versions.lock().expect("one thread").clone(),
             logged: Vec::new(),
+            delivered: Vec::new(),
             applied: Vec::new(),
             decisions: Vec::new(),
             decisions_raw: Vec::new(),
@@ -67,7 +68,7 @@ impl World {
             .map(|(version, files)| Ok((*version, sojourn_node::compiled(files)?)))
             .collect::<Result<BTreeMap<_, _>>>()?;
         for partition in 0..PARTITIONS {
-            let applied = self.applied_records(partition)?;
+            let applied = self.applied_records(partition, &mut observed.delivered)?;
             observed.applied.push(applied);
             self.decided(partition, &mut observed)?;
             self.acted(partition, &mut observed)?;
@@ -114,7 +115,11 @@ impl World {
     }
 
     /// Records of a partition of `profiles`, those published twice once.
-    fn applied_records(&self, partition: u16) -> Result<Vec<(u64, Timestamp, Applied)>> {
+    fn applied_records(
+        &self,
+        partition: u16,
+        delivered: &mut Vec<(String, String)>,
+    ) -> Result<Vec<(u64, Timestamp, Applied)>> {
         let mut seen = BTreeSet::new();
         let mut applied = Vec::new();
         for entry in self.entries(Topic::Profiles, partition)? {
@@ -124,6 +129,10 @@ impl World {
             }
             let kind = match &record.record {
                 Record::Touchpoint { profile, touchpoint } => {
+                    if !record.from_owner {
+                        let (source, id) = (touchpoint.source, touchpoint.message_id);
+                        delivered.push((source.to_owned(), id.to_owned()));
+                    }
                     Applied::Touchpoint(*profile, Box::new(OwnedTouchpoint::of(touchpoint)))
                 }
                 Record::Merge { id, from, into } => Applied::Merge(*id, *from, *into),

@@ -67,6 +67,8 @@ pub struct Observed {
     pub acknowledged: Vec<(String, &'static str)>,
     /// Message ids in the touchpoint log, in order.
     pub logged: Vec<String>,
+    /// Source and message id of touchpoints that identity handed to the engine.
+    pub delivered: Vec<(String, String)>,
     /// Per partition of `profiles`: offset, log time, record.
     pub applied: Vec<Vec<(u64, Timestamp, Applied)>>,
     /// Decisions as a reader sees them: per partition, without replayed copies.
