@@ -4,7 +4,7 @@
 //! line, never an error.
 
 use crate::table::{self, Cell, cell, inked};
-use crate::term::{Ink, clean, fit, paint, wrap};
+use crate::term::{Ink, clean, fit, pad, paint, wrap};
 use crate::when;
 use chrono_tz::Tz;
 use serde_json::Value;
@@ -404,7 +404,7 @@ pub(crate) fn decision_page(sentence: &str, decision: &Value) -> Vec<String> {
     let mut lines = vec![paint(Ink::Bold, &clean(sentence)), String::new()];
     let mut row = |key: &str, value: String| {
         if !value.is_empty() {
-            lines.push(format!("  {} {}", paint(Ink::Dim, &fit(key, 12)), clean(&value)));
+            lines.push(format!("  {} {}", paint(Ink::Dim, &pad(key, 12)), clean(&value)));
         }
     };
     let zone: Tz = decision["zone"].as_str().and_then(|zone| zone.parse().ok()).unwrap_or(Tz::UTC);
@@ -537,7 +537,7 @@ fn show_page(answer: &Value, zone: Tz, width: usize, lines: &mut Vec<String>) {
         |value: &Value| when::from_json(value).map(|at| when::full(at, zone)).unwrap_or_default();
     let mut row = |key: &str, value: String| {
         if !value.is_empty() {
-            lines.push(format!("  {} {}", paint(Ink::Dim, &fit(key, 12)), clean(&value)));
+            lines.push(format!("  {} {}", paint(Ink::Dim, &pad(key, 12)), clean(&value)));
         }
     };
     row("since", time(&answer["created_at"]));

@@ -8,6 +8,7 @@ mod commands;
 mod exit;
 mod findings;
 mod lines;
+mod pace;
 mod server;
 mod table;
 mod templates;

@@ -2,6 +2,7 @@
 
 use crate::commands::LogFormat;
 use crate::exit::unreachable;
+use crate::pace::{instant, nap};
 use anyhow::{Context, Result};
 use sojourn_node::{Node, NodeOptions};
 use sojourn_ports::Clock;
@@ -9,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -28,7 +29,7 @@ impl Server {
     pub(crate) fn start(options: NodeOptions) -> Result<Self> {
         let node = Node::start(options).map_err(|error| unreachable(format!("{error:#}")))?;
         let server = Self { node };
-        let began = Instant::now();
+        let began = instant();
         loop {
             let reasons = server.node.health().reasons();
             if reasons.is_empty() {
@@ -38,7 +39,7 @@ impl Server {
                 server.node.stop()?;
                 return Err(unreachable(format!("it does not come up: {}", reasons.join("; "))));
             }
-            std::thread::sleep(READY_EVERY);
+            nap(READY_EVERY);
         }
     }
 
@@ -112,7 +113,7 @@ pub(crate) fn stop_on_signal() -> Result<Arc<AtomicBool>> {
                         _ = terminate.recv() => {}
                     }
                     if set.swap(true, Ordering::SeqCst) {
-                        std::process::exit(130);
+                        end_at_once();
                     }
                 }
             });
@@ -121,10 +122,18 @@ pub(crate) fn stop_on_signal() -> Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
+#[expect(clippy::disallowed_methods, reason = "asked for twice: the log can take a crash")]
+fn end_at_once() -> ! {
+    std::process::exit(130)
+}
+
 /// Log lines to stderr: `level` unless RUST_LOG says otherwise.
 pub(crate) fn log_lines(format: LogFormat, level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(crate::term::is_colored_stderr())
+        .with_writer(std::io::stderr);
     // Set once per process; a second call can only come from a test.
     let _ = match format {
         LogFormat::Json => lines.json().try_init(),

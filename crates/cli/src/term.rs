@@ -1,5 +1,6 @@
 //! The terminal: colour when somebody looks, plain text when not; progress on stderr.
 
+use crate::pace::instant;
 use clap::ValueEnum;
 use owo_colors::{OwoColorize, Style};
 use std::io::{IsTerminal, Write};
@@ -44,6 +45,11 @@ pub(crate) fn init(color: Color) {
     };
     // A second call can only come from a test; the first decision stands.
     let _ = COLORED.set(colored);
+}
+
+/// Whether log lines on stderr are coloured.
+pub(crate) fn is_colored_stderr() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// What a piece of text is; the colours are chosen in one place.
@@ -97,6 +103,10 @@ pub(crate) fn width() -> usize {
     columns.clamp(WIDTH_MIN, WIDTH_MAX)
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nobody reads on: the end of `sojourn … | head`, with nothing left to flush"
+)]
 /// Writes one line to stdout. A reader that went away (`| head`) ends the program quietly.
 pub(crate) fn line(text: &str) {
     let mut stdout = std::io::stdout().lock();
@@ -137,7 +147,7 @@ impl Progress {
     /// `total`: how many there will be, when that is known.
     pub(crate) fn new(what: &'static str, total: Option<u64>) -> Self {
         let visible = std::io::stderr().is_terminal();
-        Self { what, total, begun: Instant::now(), painted: None, visible }
+        Self { what, total, begun: instant(), painted: None, visible }
     }
 
     /// So many are done.
@@ -148,7 +158,7 @@ impl Progress {
         if self.painted.is_some_and(|painted| painted.elapsed() < PROGRESS_EVERY) {
             return;
         }
-        self.painted = Some(Instant::now());
+        self.painted = Some(instant());
         let rate = done as f64 / self.begun.elapsed().as_secs_f64();
         let text = match self.total {
             Some(total) if total > 0 => {

@@ -3,7 +3,7 @@
 #[path = "cli/support.rs"]
 mod support;
 
-use support::{Run, sojourn};
+use support::{Run, sojourn, up};
 
 /// Compares with a file below `tests/cli/golden`; `UPDATE_GOLDEN=1` writes it instead.
 fn golden(name: &str, text: &str) {
@@ -206,4 +206,92 @@ fn the_demo_tells_its_story_over_http_and_keeps_every_cap() {
     for reason in ["cap", "no_consent", "endpoint_missing"] {
         assert!(verdicts.iter().any(|verdict| verdict["reason"] == reason), "{reason}: {summary}");
     }
+}
+
+/// The quick start and the operator's commands, against a running server.
+#[test]
+fn a_running_workspace_answers_every_question() {
+    let dir = tempfile::tempdir().unwrap();
+    let shop = dir.path().join("shop");
+    let at = shop.to_str().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    assert_eq!(sojourn(&["init", at]).code, 0);
+    let server = up(&shop);
+    for (call, body) in [
+        ("identify", r#"{"userId":"ada","traits":{"email":"ada@example.com","first_name":"Ada"}}"#),
+        (
+            "track",
+            r#"{"userId":"ada","event":"Consent Changed",
+                "properties":{"channel":"email","purpose":"marketing","state":"granted"}}"#,
+        ),
+        (
+            "track",
+            r#"{"userId":"ada","event":"Order Completed",
+                "properties":{"order_id":"o1","total":24.5,"product":"walnut rye"}}"#,
+        ),
+    ] {
+        let answer = server.post(&format!("/v1/{call}"), "dev-site-key", body);
+        assert!(answer.contains(" 200 "), "{answer}");
+    }
+    let ask = |args: &[&str]| {
+        let run = sojourn(&[args, &["--dir", at]].concat());
+        assert_eq!(run.code, 0, "{args:?}: {}", run.err);
+        run.out
+    };
+    let timeline = ask(&["person", "timeline", "email:ada@example.com"]);
+    assert!(timeline.contains("order-confirmation approved by e-mail"), "{timeline}");
+    let shown = ask(&["person", "show", "customer_id:ada"]);
+    assert!(shown.contains("first_name") && shown.contains("post-purchase"), "{shown}");
+    let consents = ask(&["person", "consents", "email:ada@example.com"]);
+    assert!(consents.contains("yes   marketing"), "{consents}");
+    let decisions = ask(&["person", "decisions", "email:ada@example.com", "--json"]);
+    let decisions: serde_json::Value = serde_json::from_str(&decisions).unwrap();
+    let id = decisions["decisions"][0]["id"].as_str().expect("one decision").to_owned();
+    assert!(ask(&["explain", &id]).contains("order-confirmation, step confirm"));
+    assert!(ask(&["explain", &id, "--for", "customer"]).contains("Marlow Bakery"));
+    let tail = ask(&["tail", "--from-start", "--count", "2", "--json"]);
+    assert_eq!(tail.lines().count(), 2, "{tail}");
+    for order in
+        [["pause", "welcome"], ["resume", "welcome"], ["kill", "email"], ["release", "email"]]
+    {
+        assert!(ask(&order).starts_with("done:"), "{order:?}");
+    }
+    assert_eq!(sojourn(&["doctor", at]).code, 0);
+    assert_eq!(sojourn(&["explain", "d9-9-9", "--dir", at]).code, 1);
+    assert_eq!(sojourn(&["person", "show", "email:nobody@x.y", "--dir", at]).code, 1);
+
+    let policy = shop.join("policy.yaml");
+    let text = std::fs::read_to_string(&policy).unwrap();
+    std::fs::write(&policy, text.replace("at_most: 3", "at_most: 2")).unwrap();
+    let plan = sojourn(&["publish", at, "--plan"]);
+    assert!(plan.out.contains("at_most: 2") && plan.out.contains("would be"), "{}", plan.out);
+    let published = sojourn(&["publish", at, "--author", "ada"]);
+    assert_eq!(published.code, 0, "{}", published.err);
+    assert!(published.out.contains("published version"), "{}", published.out);
+
+    std::fs::write(path("orders.csv"), "card,day,total\nbo,2026-01-03,9\n").unwrap();
+    std::fs::write(
+        path("map.yaml"),
+        "event: Store Order Completed\ntimestamp: day\nuserId: card\n\
+         properties:\n  total: { column: total, type: number }\n",
+    )
+    .unwrap();
+    let (map, orders) = (path("map.yaml"), path("orders.csv"));
+    let import = sojourn(&["import", at, "--source", "till", "--map", &map, &orders]);
+    assert!(import.out.contains("imported 1 rows"), "{}{}", import.out, import.err);
+    assert!(ask(&["person", "timeline", "customer_id:bo"]).contains("(imported)"));
+
+    let snapshot = path("shop.snapshot");
+    let busy = sojourn(&["snapshot", &snapshot, "--dir", at]);
+    assert_eq!(busy.code, 3, "{}", busy.out);
+    assert_eq!(server.terminate(), 0);
+    ask(&["snapshot", &snapshot]);
+    let other = dir.path().join("other");
+    assert_eq!(sojourn(&["init", other.to_str().unwrap()]).code, 0);
+    let restored = sojourn(&["restore", &snapshot, "--dir", other.to_str().unwrap()]);
+    assert_eq!(restored.code, 0, "{}", restored.err);
+    let again = up(&other);
+    let known = sojourn(&["person", "show", "customer_id:bo", "--dir", other.to_str().unwrap()]);
+    assert_eq!(known.code, 0, "{}", known.err);
+    assert_eq!(again.terminate(), 0);
 }

@@ -17,6 +17,7 @@ use super::init;
 use crate::admin::Admin;
 use crate::exit::{Exit, unreachable, usage};
 use crate::lines::Memory;
+use crate::pace::instant;
 use crate::server::{self, Server};
 use crate::term::{self, Ink, paint};
 use crate::{when, workspace};
@@ -275,7 +276,7 @@ impl Story<'_> {
             while let Ok(told) = tellings.try_recv() {
                 match told {
                     Told::Begins(at) => {
-                        began = Some(Instant::now());
+                        began = Some(instant());
                         audience.screen.begin(at);
                     }
                     Told::Prompt { at, who, text } => audience.screen.prompt(at, who, &text),

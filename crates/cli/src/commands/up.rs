@@ -2,6 +2,7 @@
 
 use super::{Globals, Workspace};
 use crate::exit::Exit;
+use crate::pace::nap;
 use crate::server::{self, Server};
 use crate::term::{self, Ink, paint};
 use crate::workspace;
@@ -66,7 +67,7 @@ pub(super) fn serve(workspace: &Workspace, port: Option<u16>, globals: &Globals)
     }
     let mut told = false;
     while !stop.load(Ordering::SeqCst) {
-        std::thread::sleep(TURN);
+        nap(TURN);
         let troubles = server.troubles();
         if !troubles.is_empty() && !told {
             told = true;

@@ -1,5 +1,6 @@
 //! The shop's clock: it crawls while the shop is being set up, then runs.
 
+use crate::pace::instant;
 use sojourn_model::Timestamp;
 use sojourn_ports::Clock;
 use std::sync::OnceLock;
@@ -20,13 +21,13 @@ const BEFORE_MS: i64 = 60_000;
 impl StoryClock {
     /// A clock that shows shortly before `begins`.
     pub(super) fn new(begins: Timestamp, speed: f64) -> Self {
-        Self { made: Instant::now(), begins, speed, begun: OnceLock::new() }
+        Self { made: instant(), begins, speed, begun: OnceLock::new() }
     }
 
     /// The story begins now: gives the time of it, not before the one that the clock was made with.
     pub(super) fn begin(&self) -> Timestamp {
         let now = self.now().max(self.begins);
-        self.begun.get_or_init(|| (Instant::now(), now)).1
+        self.begun.get_or_init(|| (instant(), now)).1
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::clock::StoryClock;
 use super::script::{Step, Via};
+use crate::pace::nap;
 use crate::when;
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
@@ -113,7 +114,7 @@ impl Feeder {
                 ended = true;
                 let _ = self.told.send(Told::Ended);
             }
-            std::thread::sleep(IDLE);
+            nap(IDLE);
         }
         Ok(())
     }

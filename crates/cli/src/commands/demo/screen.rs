@@ -3,6 +3,7 @@
 
 use super::cast::{FEATURED, Person};
 use crate::lines::{self, Shown, Teller, text};
+use crate::pace::instant;
 use crate::term::{self, Ink};
 use crate::when;
 use chrono_tz::Tz;
@@ -22,6 +23,8 @@ const WAITING_MAX: usize = 40;
 const WAITING_ROOM: usize = 3;
 /// Records wait this long for those that belong before them: they come from several topics.
 const HOLD: Duration = Duration::from_millis(250);
+/// Refusals for one reason, beside the followed stories, come no faster than this.
+const SAME_REASON_EVERY: Duration = Duration::from_secs(4);
 /// Records held at most; beyond it the oldest go out at once.
 const HELD_MAX: usize = 5_000;
 
@@ -73,6 +76,8 @@ pub(super) struct Screen {
     /// A refusal worth explaining: its decision id.
     pub(super) telling: Option<String>,
     unpaced: bool,
+    /// When a refusal for a reason was last told.
+    reasons: BTreeMap<String, Instant>,
     /// After the story: those for whom somebody outside of it sent something.
     guests: BTreeSet<String>,
 }
@@ -96,11 +101,12 @@ impl Screen {
             sequence: 0,
             waiting: VecDeque::new(),
             tokens: BURST,
-            filled: Instant::now(),
+            filled: instant(),
             begun: None,
             begins: Timestamp::MAX,
             telling: None,
             unpaced: false,
+            reasons: BTreeMap::new(),
             guests: BTreeSet::new(),
         }
     }
@@ -129,7 +135,7 @@ impl Screen {
         };
         self.sequence += 1;
         let (sequence, kind) = (self.sequence, kind.to_owned());
-        self.held.push(Held { at, rank, sequence, kind, record, arrived: Instant::now() });
+        self.held.push(Held { at, rank, sequence, kind, record, arrived: instant() });
     }
 
     /// Learns who is who from the identifiers that a record carries.
@@ -162,7 +168,7 @@ impl Screen {
     /// Shows what has waited long enough.
     pub(super) fn turn(&mut self) {
         let passed = self.filled.elapsed().as_secs_f64();
-        self.filled = Instant::now();
+        self.filled = instant();
         self.tokens = (self.tokens + passed * LINES_PER_SECOND).min(BURST);
         let overfull = self.held.len() > HELD_MAX;
         let (ready, held): (Vec<_>, Vec<_>) = std::mem::take(&mut self.held)
@@ -212,6 +218,11 @@ impl Screen {
         if worth == Worth::Nothing {
             return;
         }
+        let worth = if worth == Worth::Much && self.is_repeated(kind, record) {
+            Worth::Little
+        } else {
+            worth
+        };
         let Some(mut shown) = lines::show(kind, record, self.zone) else { return };
         if kind == "note" && record["note"] == "merged" {
             let (from, into) = (self.called(&text(record, "from")), self.called(&profile));
@@ -238,6 +249,20 @@ impl Screen {
             return;
         }
         self.print(&shown);
+    }
+
+    /// Whether a refusal for the same reason was told a moment ago: then it is no news.
+    fn is_repeated(&mut self, kind: &str, record: &Value) -> bool {
+        if kind != "decision" {
+            return false;
+        }
+        let reason = text(record, "reason");
+        let repeated =
+            self.reasons.get(&reason).is_some_and(|told| told.elapsed() < SAME_REASON_EVERY);
+        if !repeated {
+            self.reasons.insert(reason, instant());
+        }
+        repeated
     }
 
     /// `begins` and `waits until` of one run make one line.
@@ -345,7 +370,7 @@ impl Screen {
         self.sequence += 1;
         let record = json!({ "who": who, "text": prompt, "at": when::rfc3339(at) });
         let (sequence, kind) = (self.sequence, "till".to_owned());
-        self.held.push(Held { at, rank: 3, sequence, kind, record, arrived: Instant::now() });
+        self.held.push(Held { at, rank: 3, sequence, kind, record, arrived: instant() });
     }
 
     fn tell_prompt(&mut self, record: &Value) {

@@ -232,8 +232,8 @@ fn first_name(person: &Person) -> &str {
 pub(super) fn write(seed: u64, people: &[Person]) -> Vec<Step> {
     let mut script = Script { people, steps: Vec::new(), orders: 0 };
     let mut chance = Chance::new(seed);
-    for who in 0..people.len() {
-        if people[who].known {
+    for (who, person) in people.iter().enumerate() {
+        if person.known {
             prologue(&mut script, who, &mut chance);
         }
     }
