@@ -121,6 +121,14 @@ def test_ports_agree():
     assert exposed == published, f"Dockerfile {exposed}, compose {published}"
 
 
+def test_the_container_listens_where_it_is_exposed():
+    environment = dict(rest.split("=", 1) for word, rest in last_stage(dockerfile()) if word == "ENV")
+    exposed = next(rest for word, rest in last_stage(dockerfile()) if word == "EXPOSE").split()
+    assert environment["SOJOURN_LISTEN"] == f"0.0.0.0:{exposed[0]}"
+    source = (ROOT / "crates/cli/src/commands/up.rs").read_text()
+    assert '"SOJOURN_LISTEN"' in source, "the program reads what the image sets"
+
+
 def test_compose_is_closed():
     service = compose()["services"]["sojourn"]
     assert service["read_only"] is True
@@ -130,8 +138,7 @@ def test_compose_is_closed():
     mounted = {str(v).split(":")[1] for v in service["volumes"]}
     volume = next(rest for word, rest in last_stage(dockerfile()) if word == "VOLUME")
     assert mounted == {volume}, "everything written lies on the volume"
-    console = [p for p in service["ports"] if str(p).endswith(":8090")]
-    assert console and console[0].startswith("127.0.0.1:"), "the console is not offered to the network"
+    assert all(str(p).startswith("127.0.0.1:") for p in service["ports"]), "plain HTTP is not offered to the network"
 
 
 def test_compose_builds_this_dockerfile():

@@ -64,10 +64,10 @@ impl Server {
     }
 }
 
-/// A node on the wall's clock; `port`: another one than sojourn.yaml says.
-pub(crate) fn options(dir: &Path, port: Option<u16>) -> NodeOptions {
+/// A node on the wall's clock; `listen`: another address than sojourn.yaml says.
+pub(crate) fn options(dir: &Path, listen: Option<SocketAddr>) -> NodeOptions {
     let mut options = NodeOptions::new(dir);
-    options.gateway = port.map(loopback);
+    options.gateway = listen;
     options
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn demo_options(
     options
 }
 
-fn loopback(port: u16) -> SocketAddr {
+pub(crate) fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 

@@ -44,6 +44,7 @@ impl World {
             end,
             versions: self.versions.lock().expect("one thread").clone(),
             logged: Vec::new(),
+            together: Vec::new(),
             delivered: Vec::new(),
             applied: Vec::new(),
             decisions: Vec::new(),
@@ -105,6 +106,7 @@ impl World {
                 continue;
             };
             observed.logged.push(touchpoint.message_id.to_owned());
+            observed.together.push(touchpoint.identifiers.clone());
             for identifier in &touchpoint.identifiers {
                 if let Some(profile) = sojourn_identity::find(&*self.store, identifier)? {
                     observed.owners.insert(identifier.to_string(), profile);

@@ -9,6 +9,7 @@ use crate::workspace;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ pub(crate) struct Up {
     /// Port of the gateway on 127.0.0.1, instead of what sojourn.yaml says
     #[arg(long)]
     port: Option<u16>,
+    /// Address of the gateway, instead of what sojourn.yaml says; 0.0.0.0:8080 lets others reach it
+    #[arg(long, env = "SOJOURN_LISTEN", value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
 }
 
 /// How often the program looks whether it should end.
@@ -30,17 +34,23 @@ const TURN: Duration = Duration::from_millis(50);
 
 impl Up {
     pub(crate) fn run(self, globals: &Globals) -> Result<Exit> {
-        serve(&self.workspace, self.port, globals)
+        // The port is asked for at the terminal; the address may come from the environment.
+        let listen = self.port.map(server::loopback).or(self.listen);
+        serve(&self.workspace, listen, globals)
     }
 }
 
 /// Runs until Ctrl-C.
-pub(super) fn serve(workspace: &Workspace, port: Option<u16>, globals: &Globals) -> Result<Exit> {
+pub(super) fn serve(
+    workspace: &Workspace,
+    listen: Option<SocketAddr>,
+    globals: &Globals,
+) -> Result<Exit> {
     let dir = &workspace.dir;
     let definitions = workspace::definitions(dir)?;
     server::log_lines(globals.log, "warn,sojourn=info");
     let stop = server::stop_on_signal()?;
-    let server = Server::start(server::options(dir, port))?;
+    let server = Server::start(server::options(dir, listen))?;
     let data = workspace::data_dir(dir);
     if globals.json {
         let ready = json!({
