@@ -365,8 +365,9 @@ fn delivery(record: &Value) -> Shown {
     let (head, ink, rest) = match record["outcome"].as_str().unwrap_or("") {
         "sent" => (format!("{what} delivered"), Ink::Good, String::new()),
         "failed" => (format!("{what} failed"), Ink::Bad, detail),
-        "cancelled" => (format!("{what} held back"), Ink::Bad, detail),
-        "unknown" => (format!("{what}: outcome unknown"), Ink::Warn, detail),
+        "refused" => (format!("{what} held back"), Ink::Bad, detail),
+        "retry" => (format!("{what} will be tried again"), Ink::Warn, detail),
+        "unknown" | "unsure" => (format!("{what}: outcome unknown"), Ink::Warn, detail),
         other => (format!("{what} {other}"), Ink::Dim, detail),
     };
     line(&channel, Ink::Place, head, ink, rest)

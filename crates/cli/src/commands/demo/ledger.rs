@@ -33,7 +33,8 @@ enum Entry {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     entries: Vec<(Timestamp, Entry)>,
-    failed: BTreeSet<String>,
+    /// Messages that did not go out although they were approved, and why.
+    failed: BTreeMap<String, String>,
     profiles: BTreeSet<String>,
     merged: BTreeSet<String>,
     /// Touchpoints by channel.
@@ -75,8 +76,8 @@ impl Ledger {
             "decision" => self.decision(at, record),
             "delivery" => match record["outcome"].as_str() {
                 Some("sent") => self.delivered += 1,
-                Some("failed" | "cancelled") => {
-                    self.failed.insert(text(record, "action_id"));
+                Some("failed" | "refused") => {
+                    self.failed.insert(text(record, "action_id"), text(record, "detail"));
                 }
                 _ => {}
             },
@@ -113,9 +114,13 @@ impl Ledger {
         *self.verdicts.entry((outcome, reason)).or_default() += 1;
     }
 
-    /// Messages that did not go out although they were approved.
-    pub(super) fn failures(&self) -> usize {
-        self.failed.len()
+    /// Messages that did not go out although they were approved, by reason.
+    pub(super) fn failures(&self) -> BTreeMap<&str, u64> {
+        let mut failures = BTreeMap::new();
+        for detail in self.failed.values() {
+            *failures.entry(detail.as_str()).or_default() += 1;
+        }
+        failures
     }
 
     /// People: profiles less those that turned out to be somebody known.
@@ -142,7 +147,7 @@ impl Ledger {
                 }
                 Entry::Sent(message) => {
                     // Given back: it never reached anybody.
-                    if self.failed.contains(&message.action) {
+                    if self.failed.contains_key(&message.action) {
                         continue;
                     }
                     sent.push((*at, message));

@@ -44,10 +44,12 @@ pub(super) fn page(title: &str, ledger: &Ledger, check: &Check) -> Vec<String> {
         ),
     );
     row("goals", ledger.converted, "reached within their window".to_owned());
-    let failed = match ledger.failures() {
-        0 => String::new(),
-        failed => format!("; {} did not go out", grouped(count(failed))),
-    };
+    let failures: Vec<_> = ledger
+        .failures()
+        .into_iter()
+        .map(|(why, count)| format!("; {} did not go out: {why}", grouped(count)))
+        .collect();
+    let failed = failures.concat();
     row("delivered", ledger.delivered, format!("messages, into the folder data/outbox{failed}"));
     lines.push(String::new());
     lines.extend(verdicts(ledger));
