@@ -5,7 +5,7 @@ use crate::j1::{Generator, Settings};
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use hdrhistogram::Histogram;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 

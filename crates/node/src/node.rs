@@ -154,13 +154,18 @@ impl Node {
         };
         let owners = owners(&options, &shared, &store, &gate, &definitions);
         let settles = owners.iter().map(|(_, owner)| owner.settle()).collect();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "uptime is the wall's, however fast the clock"
+        )]
+        let began = std::time::Instant::now();
         let inner = Arc::new(Inner {
             queries: Queries::new(log.clone(), store.clone(), graph.clone(), definitions.clone()),
             definitions: definitions.clone(),
             gateway: gateway.clone(),
             gate: gate.clone(),
             mail: Arc::default(),
-            began: std::time::Instant::now(),
+            began,
             settles,
             publishing: Mutex::default(),
             shared,
@@ -175,7 +180,7 @@ impl Node {
             admin_address: gateway_address,
             embedded,
         };
-        node.spawn_roles(&options, &current, (store, graph), owners, channels, links)?;
+        node.spawn_roles(&options, &current, (store, graph), owners, (channels, links))?;
         node.serve(listener, signer)?;
         Ok(node)
     }
@@ -238,8 +243,7 @@ impl Node {
         current: &Arc<Definitions>,
         (store, graph): (Arc<dyn StateStore>, Arc<dyn IdentityGraph>),
         owners: Vec<(u16, PartitionOwner)>,
-        channels: Arc<Channels>,
-        links: Links,
+        (channels, links): (Arc<Channels>, Links),
     ) -> Result<()> {
         let shared = self.inner.shared.clone();
         for role in ["identity", "engine", "dispatcher"] {
@@ -396,7 +400,11 @@ impl Inner {
             .iter()
             .filter_map(|settle| {
                 let (sender, receiver) = tokio::sync::oneshot::channel();
-                settle.ask(move || drop(sender.send(()))).then_some(receiver)
+                // Who asked may have gone away meanwhile.
+                let tell = move || {
+                    let _ = sender.send(());
+                };
+                settle.ask(tell).then_some(receiver)
             })
             .collect();
         for wait in waits {

@@ -71,6 +71,12 @@ impl Positions {
     }
 }
 
+/// Lets the machine do something else: a role's thread has nothing to do until then.
+#[expect(clippy::disallowed_methods, reason = "threads of roles are driven here and nowhere else")]
+fn nap(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// Waits, a little longer after each failure in a row.
 struct Backoff(Duration);
 
@@ -79,7 +85,7 @@ impl Backoff {
         Self(RETRY)
     }
     fn failed(&mut self) {
-        std::thread::sleep(self.0);
+        nap(self.0);
         self.0 = (self.0 * 2).min(RETRY_MAX);
     }
     fn worked(&mut self) {
@@ -274,7 +280,7 @@ pub(crate) fn keeper(shared: &Shared, gate: &MemoryGate, ready: &AtomicBool) {
     };
     let wait = |reached: &dyn Fn() -> bool| {
         while !shared.stopping() && !reached() {
-            std::thread::sleep(KEEP);
+            nap(KEEP);
         }
     };
     let mut since_trim = Duration::ZERO;
@@ -303,7 +309,7 @@ pub(crate) fn keeper(shared: &Shared, gate: &MemoryGate, ready: &AtomicBool) {
             told = None;
         }
         drop(read);
-        std::thread::sleep(KEEP);
+        nap(KEEP);
         since_trim += KEEP;
         if since_trim >= TRIM {
             since_trim = Duration::ZERO;

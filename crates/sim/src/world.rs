@@ -319,7 +319,7 @@ impl World {
             self.paused = !self.paused;
             self.sight("paused with people inside");
             self.say(|| format!("operator: {command:?}"));
-            return self.order_all(&Record::Command(command));
+            return self.tell_all(&Record::Command(command));
         }
         // The policy stays: only the wording of journeys is edited.
         for (path, text) in &mut self.files.0 {
@@ -336,10 +336,10 @@ impl World {
     /// The operator lets everything go on.
     pub(crate) fn resume_all(&mut self) -> Result<()> {
         self.paused = false;
-        self.order_all(&Record::Command(Command::Resume { journey: "cart".into() }))
+        self.tell_all(&Record::Command(Command::Resume { journey: "cart".into() }))
     }
 
-    fn order_all(&mut self, record: &Record<'_>) -> Result<()> {
+    fn tell_all(&mut self, record: &Record<'_>) -> Result<()> {
         let mut bytes = Vec::new();
         encode_profile_record(None, false, record, &mut bytes);
         let appends = (0..PARTITIONS)
@@ -361,7 +361,7 @@ impl World {
         self.versions.lock().expect("one thread").insert(version, Arc::clone(&definitions));
         self.published.insert(version, sojourn_rules::Files(self.files.0.clone()));
         self.converter = Arc::new(Converter::new(&definitions));
-        self.order_all(&Record::Publish { version })
+        self.tell_all(&Record::Publish { version })
     }
 }
 
