@@ -22,11 +22,11 @@ verify *SUITES:
 
 # Simulates: 300 seeds without an argument, one with a readable trace with its number.
 sim SEED="":
-    cargo run --locked --release -p sojourn-sim -- {{ if SEED == "" { "--seeds " + seeds } else { "--seed " + SEED + " --trace" } }}
+    cargo run --locked --release -p sojourn-sim -- {{ if SEED == "" { "--seeds " + seeds } else { "--seed " + SEED } }}
 
-# Switches each planted bug on and shows that its checker catches it.
-planted-bugs:
-    cargo run --locked --release -p sojourn-sim --features planted-bugs -- --planted-bugs
+# Switches each planted bug on (or those whose name contains NAME) and shows what catches it.
+planted-bugs NAME="":
+    cargo run --locked --release -p sojourn-sim --features planted-bugs -- --planted-bugs "{{NAME}}"
 
 # Measures job J1: throughput, latency, memory.
 bench *ARGS:

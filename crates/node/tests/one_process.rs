@@ -1,5 +1,6 @@
 //! Every role in one process: from an HTTP request to a delivered message and its explanation, and
 //! the same after a restart.
+#![allow(clippy::disallowed_methods, reason = "the test waits for real threads")]
 
 use serde_json::{Value, json};
 use sojourn_node::{Node, NodeOptions};

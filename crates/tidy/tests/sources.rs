@@ -4,8 +4,10 @@ use sojourn_tidy::{Source, assert_none, files, root, rust_files};
 
 /// Lines of a file without its unit tests, past which it needs a second room or an entry below.
 const FILE_LINES_MAX: usize = 700;
-/// `main.rs`: settings, build, run, drain.
+/// The program's `main.rs`: settings, build, run, drain.
 const MAIN_LINES_MAX: usize = 60;
+/// The `main.rs` of a tool of the house may print what it found, too.
+const TOOL_MAIN_LINES_MAX: usize = 100;
 
 /// Files that may be longer, each with its reason. A file that has become short again is reported,
 /// so the list shrinks.
@@ -117,11 +119,11 @@ fn files_are_of_reading_length() {
             }
             _ => {}
         }
-        if source.path.ends_with("src/main.rs") && lines > MAIN_LINES_MAX {
-            offenders.push(format!(
-                "{}: {lines} lines (a main has at most {MAIN_LINES_MAX})",
-                source.path
-            ));
+        let main_max =
+            if source.crate_folder() == "cli" { MAIN_LINES_MAX } else { TOOL_MAIN_LINES_MAX };
+        if source.path.ends_with("src/main.rs") && lines > main_max {
+            offenders
+                .push(format!("{}: {lines} lines (this main has at most {main_max})", source.path));
         }
     }
     for (path, _) in LONG_FILES {

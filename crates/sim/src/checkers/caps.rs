@@ -15,10 +15,13 @@ enum Item<'a> {
     Absorbed(ProfileId),
 }
 
+/// Per profile, sends and merges with their places in the partition's log.
+type Items<'a> = BTreeMap<ProfileId, Vec<((u64, u32), Item<'a>)>>;
+
 pub(super) fn check(observed: &Observed) -> Vec<Violation> {
     let released = observed.receipts("Message Failed");
     // Per profile, sends and merges in the order of its partition's log.
-    let mut items: BTreeMap<ProfileId, Vec<((u64, u32), Item<'_>)>> = BTreeMap::new();
+    let mut items = Items::new();
     for decision in observed.all_decisions() {
         if matches!(decision.outcome, Outcome::Approve | Outcome::Reroute) {
             let place = (decision.id.position.offset, decision.id.index + 1);
@@ -50,12 +53,7 @@ pub(super) fn check(observed: &Observed) -> Vec<Violation> {
     found
 }
 
-fn collect<'a>(
-    profile: ProfileId,
-    items: &BTreeMap<ProfileId, Vec<((u64, u32), Item<'a>)>>,
-    ledger: &mut Vec<&'a Decision>,
-    depth: u32,
-) {
+fn collect<'a>(profile: ProfileId, items: &Items<'a>, ledger: &mut Vec<&'a Decision>, depth: u32) {
     assert!(depth < 1_000, "merges form no cycle");
     for (_, item) in items.get(&profile).into_iter().flatten() {
         match item {
