@@ -165,11 +165,7 @@ impl Node {
             gateway: gateway.clone(),
             gate: gate.clone(),
             mail: Arc::default(),
-<<<<<<< HEAD
-            began: started(),
-=======
             began,
->>>>>>> main
             settles,
             publishing: Mutex::default(),
             shared,
@@ -404,19 +400,11 @@ impl Inner {
             .iter()
             .filter_map(|settle| {
                 let (sender, receiver) = tokio::sync::oneshot::channel();
-<<<<<<< HEAD
-                let done = move || {
-                    // Nobody waits any more: that is fine.
-                    let _ = sender.send(());
-                };
-                settle.ask(done).then_some(receiver)
-=======
                 // Who asked may have gone away meanwhile.
                 let tell = move || {
                     let _ = sender.send(());
                 };
                 settle.ask(tell).then_some(receiver)
->>>>>>> main
             })
             .collect();
         for wait in waits {
@@ -513,12 +501,6 @@ fn owners(
             (partition, owner)
         })
         .collect()
-}
-
-/// For the uptime that `doctor` tells.
-#[expect(clippy::disallowed_methods, reason = "a duration that is only measured")]
-fn started() -> std::time::Instant {
-    std::time::Instant::now()
 }
 
 /// [`CHECKPOINT_EVERY_MS`] of wall time on a clock that runs `speed` times faster.

@@ -71,17 +71,10 @@ impl Positions {
     }
 }
 
-<<<<<<< HEAD
-/// Lets a role's thread rest.
-#[expect(clippy::disallowed_methods, reason = "this is the driver that waits between turns")]
-fn pause(how_long: Duration) {
-    std::thread::sleep(how_long);
-=======
 /// Lets the machine do something else: a role's thread has nothing to do until then.
 #[expect(clippy::disallowed_methods, reason = "threads of roles are driven here and nowhere else")]
 fn nap(time: Duration) {
     std::thread::sleep(time);
->>>>>>> main
 }
 
 /// Waits, a little longer after each failure in a row.
@@ -92,11 +85,7 @@ impl Backoff {
         Self(RETRY)
     }
     fn failed(&mut self) {
-<<<<<<< HEAD
-        pause(self.0);
-=======
         nap(self.0);
->>>>>>> main
         self.0 = (self.0 * 2).min(RETRY_MAX);
     }
     fn worked(&mut self) {
@@ -291,11 +280,7 @@ pub(crate) fn keeper(shared: &Shared, gate: &MemoryGate, ready: &AtomicBool) {
     };
     let wait = |reached: &dyn Fn() -> bool| {
         while !shared.stopping() && !reached() {
-<<<<<<< HEAD
-            pause(KEEP);
-=======
             nap(KEEP);
->>>>>>> main
         }
     };
     let mut since_trim = Duration::ZERO;
@@ -324,11 +309,7 @@ pub(crate) fn keeper(shared: &Shared, gate: &MemoryGate, ready: &AtomicBool) {
             told = None;
         }
         drop(read);
-<<<<<<< HEAD
-        pause(KEEP);
-=======
         nap(KEEP);
->>>>>>> main
         since_trim += KEEP;
         if since_trim >= TRIM {
             since_trim = Duration::ZERO;
