@@ -115,7 +115,13 @@ fn commit(shared: &Shared, batch: Vec<Pending>, tail: &mut Tail) {
     let last = batch.last().expect("a batch is not empty");
     let durable_at = (last.segment.number, last.at + last.group.len() as u64);
     let mut wake = Vec::new();
+    // Counted before anybody is told: who has synced finds its own records in the figures.
+    let counters = &shared.counters;
+    counters.groups.fetch_add(batch.len() as u64, Ordering::Relaxed);
     for pending in &batch {
+        let records: u64 = pending.spans.iter().map(|&(_, base, end)| end - base).sum();
+        counters.records.fetch_add(records, Ordering::Relaxed);
+        counters.bytes.fetch_add(pending.group.len() as u64, Ordering::Relaxed);
         for &(index, _, end) in &pending.spans {
             shared.partitions[index].lock().set_durable(end, &mut wake);
         }
@@ -127,12 +133,7 @@ fn commit(shared: &Shared, batch: Vec<Pending>, tail: &mut Tail) {
     }
     shared.synced.notify_all();
     wake.into_iter().for_each(|waiter| waiter.call());
-    let counters = &shared.counters;
-    counters.groups.fetch_add(batch.len() as u64, Ordering::Relaxed);
     for pending in batch {
-        let records: u64 = pending.spans.iter().map(|&(_, base, end)| end - base).sum();
-        counters.records.fetch_add(records, Ordering::Relaxed);
-        counters.bytes.fetch_add(pending.group.len() as u64, Ordering::Relaxed);
         tail.keep(pending.group.len(), &pending.spans);
         if let Some(done) = pending.done {
             done(Ok(pending.spans.iter().map(|&(_, base, _)| base).collect()));
