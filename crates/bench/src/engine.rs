@@ -121,6 +121,8 @@ impl Bench {
         // Checkpoints by changed profiles and records: the virtual clock says nothing of real time.
         let mut shard = ShardOptions::new(0, IdentityRules::of(&definitions));
         shard.commit_every = DurationMs(i64::MAX / 4);
+        shard.commit_records = 1_000_000;
+        shard.commit_nodes = 500_000;
         let identity = IdentityShard::new(log.clone(), store.clone(), clock.clone(), shard)?;
         let source: Arc<dyn DefinitionsSource> = Arc::new(One(definitions.clone()));
         let owners = (0..run.partitions)

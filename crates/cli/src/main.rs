@@ -20,6 +20,10 @@ use clap::Parser;
 use exit::Exit;
 use std::process::ExitCode;
 
+/// The system's allocator took a fifth of the engine's time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = commands::Cli::parse();
     term::init(cli.globals.color);

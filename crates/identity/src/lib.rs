@@ -17,6 +17,7 @@ pub mod limits;
 pub mod metric_names;
 mod node;
 mod nodes;
+mod planted;
 mod resolve;
 mod resolver;
 mod rules;
@@ -25,6 +26,9 @@ mod shard;
 pub use commands::{absorbed, canonical, find};
 pub use node::{Claim, IdentifierNode, ProfileNode};
 pub use nodes::Nodes;
+pub use planted::Mutation;
+#[cfg(feature = "planted-bugs")]
+pub use planted::plant;
 pub use resolve::{Context, Move, Outcome, Refusal, RefusalKind, Resolution, Union, resolve};
 pub use resolver::{Addressed, Resolver};
 pub use rules::{IdentityRules, is_blocked};

@@ -11,6 +11,7 @@
 use crate::limits;
 use crate::node::{Absorbed, Claim, IdentifierNode, ProfileNode, Seen, carried_bit, message_hash};
 use crate::nodes::Nodes;
+use crate::planted::{Mutation, planted};
 use crate::rules::IdentityRules;
 use smallvec::SmallVec;
 use sojourn_model::{
@@ -183,12 +184,15 @@ pub fn resolve(
     if usable.is_empty() {
         return Ok(());
     }
+    if planted(Mutation::UnionForgotten) {
+        usable.truncate(1);
+    }
     let occurred = touchpoint.occurred_at.unwrap_or(context.log_time).min(context.log_time);
     if look_up(nodes, context, occurred, &mut usable)? {
         out.outcome = Outcome::Erased;
         return Ok(());
     }
-    if known_message(nodes, context, hash, &usable)? {
+    if known_message(nodes, context, hash, &usable)? && !planted(Mutation::DuplicateCounts) {
         out.outcome = Outcome::Duplicate;
         return Ok(());
     }

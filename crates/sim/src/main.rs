@@ -10,7 +10,7 @@ const THREADS: usize = 2;
 /// Fewer seeds than these cannot be expected to see every rare event.
 const SEEDS_FOR_SIGHTINGS: u64 = 200;
 /// Seeds per planted bug.
-const SEEDS_PER_BUG: u64 = 60;
+const SEEDS_PER_BUG: u64 = 150;
 /// Violations shown per seed.
 const SHOWN: usize = 3;
 

@@ -44,6 +44,8 @@ impl World {
             end,
             versions: self.versions.lock().expect("one thread").clone(),
             logged: Vec::new(),
+            together: Vec::new(),
+            delivered: Vec::new(),
             applied: Vec::new(),
             decisions: Vec::new(),
             decisions_raw: Vec::new(),
@@ -67,7 +69,7 @@ impl World {
             .map(|(version, files)| Ok((*version, sojourn_node::compiled(files)?)))
             .collect::<Result<BTreeMap<_, _>>>()?;
         for partition in 0..PARTITIONS {
-            let applied = self.applied_records(partition)?;
+            let applied = self.applied_records(partition, &mut observed.delivered)?;
             observed.applied.push(applied);
             self.decided(partition, &mut observed)?;
             self.acted(partition, &mut observed)?;
@@ -104,6 +106,7 @@ impl World {
                 continue;
             };
             observed.logged.push(touchpoint.message_id.to_owned());
+            observed.together.push(touchpoint.identifiers.clone());
             for identifier in &touchpoint.identifiers {
                 if let Some(profile) = sojourn_identity::find(&*self.store, identifier)? {
                     observed.owners.insert(identifier.to_string(), profile);
@@ -114,7 +117,11 @@ impl World {
     }
 
     /// Records of a partition of `profiles`, those published twice once.
-    fn applied_records(&self, partition: u16) -> Result<Vec<(u64, Timestamp, Applied)>> {
+    fn applied_records(
+        &self,
+        partition: u16,
+        delivered: &mut Vec<(String, String)>,
+    ) -> Result<Vec<(u64, Timestamp, Applied)>> {
         let mut seen = BTreeSet::new();
         let mut applied = Vec::new();
         for entry in self.entries(Topic::Profiles, partition)? {
@@ -124,6 +131,10 @@ impl World {
             }
             let kind = match &record.record {
                 Record::Touchpoint { profile, touchpoint } => {
+                    if !record.from_owner {
+                        let (source, id) = (touchpoint.source, touchpoint.message_id);
+                        delivered.push((source.to_owned(), id.to_owned()));
+                    }
                     Applied::Touchpoint(*profile, Box::new(OwnedTouchpoint::of(touchpoint)))
                 }
                 Record::Merge { id, from, into } => Applied::Merge(*id, *from, *into),

@@ -2,7 +2,7 @@
 
 use sojourn_engine::OwnedTouchpoint;
 use sojourn_model::{
-    Action, ActionId, Decision, MergeId, Name, Note, ProfileId, Timestamp, VersionId,
+    Action, ActionId, Decision, Identifier, MergeId, Name, Note, ProfileId, Timestamp, VersionId,
 };
 use sojourn_rules::Definitions;
 use std::collections::BTreeMap;
@@ -67,6 +67,10 @@ pub struct Observed {
     pub acknowledged: Vec<(String, &'static str)>,
     /// Message ids in the touchpoint log, in order.
     pub logged: Vec<String>,
+    /// Identifiers of each message in the touchpoint log.
+    pub together: Vec<Vec<Identifier>>,
+    /// Source and message id of touchpoints that identity handed to the engine.
+    pub delivered: Vec<(String, String)>,
     /// Per partition of `profiles`: offset, log time, record.
     pub applied: Vec<Vec<(u64, Timestamp, Applied)>>,
     /// Decisions as a reader sees them: per partition, without replayed copies.

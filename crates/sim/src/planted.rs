@@ -9,20 +9,53 @@ pub struct Caught {
     pub by: Option<(&'static str, u64)>,
 }
 
+/// Faults of the edge, which the simulator plays itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Edge {
+    /// LOG-1: a message is acknowledged before it is durable.
+    AnswerBeforeDurable,
+    /// CON-2: a revocation is acknowledged without closing the gate.
+    AnswerBeforeMark,
+}
+
+impl Edge {
+    #[cfg(feature = "planted-bugs")]
+    const ALL: [Self; 2] = [Self::AnswerBeforeDurable, Self::AnswerBeforeMark];
+}
+
 #[cfg(feature = "planted-bugs")]
 pub use switched::hunt;
+#[cfg(feature = "planted-bugs")]
+pub(crate) use switched::planted;
+
+#[cfg(not(feature = "planted-bugs"))]
+pub(crate) const fn planted(_mutation: Edge) -> bool {
+    false
+}
 
 #[cfg(feature = "planted-bugs")]
 mod switched {
-    use super::Caught;
+    use super::{Caught, Edge};
     use crate::run::{STEPS, run};
+    use std::cell::Cell;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    thread_local! {
+        static PLANTED: Cell<Option<Edge>> = const { Cell::new(None) };
+    }
+
+    pub(crate) fn planted(mutation: Edge) -> bool {
+        PLANTED.get() == Some(mutation)
+    }
 
     #[derive(Debug, Clone, Copy)]
     enum Bug {
         Engine(sojourn_engine::Mutation),
         Dispatcher(sojourn_dispatcher::Mutation),
+        Identity(sojourn_identity::Mutation),
+        Worker(sojourn_worker::Mutation),
+        Edge(Edge),
     }
 
     impl Bug {
@@ -30,6 +63,9 @@ mod switched {
             match self {
                 Self::Engine(mutation) => format!("{mutation:?}"),
                 Self::Dispatcher(mutation) => format!("{mutation:?}"),
+                Self::Identity(mutation) => format!("{mutation:?}"),
+                Self::Worker(mutation) => format!("{mutation:?}"),
+                Self::Edge(mutation) => format!("{mutation:?}"),
             }
         }
 
@@ -38,6 +74,9 @@ mod switched {
             match self {
                 Self::Engine(mutation) => sojourn_engine::plant(on.then_some(mutation)),
                 Self::Dispatcher(mutation) => sojourn_dispatcher::plant(on.then_some(mutation)),
+                Self::Identity(mutation) => sojourn_identity::plant(on.then_some(mutation)),
+                Self::Worker(mutation) => sojourn_worker::plant(on.then_some(mutation)),
+                Self::Edge(mutation) => PLANTED.set(on.then_some(mutation)),
             }
         }
 
@@ -61,6 +100,9 @@ mod switched {
     ) -> Vec<Caught> {
         let bugs: Vec<Bug> = (sojourn_engine::Mutation::ALL.into_iter().map(Bug::Engine))
             .chain(sojourn_dispatcher::Mutation::ALL.into_iter().map(Bug::Dispatcher))
+            .chain(sojourn_identity::Mutation::ALL.into_iter().map(Bug::Identity))
+            .chain(sojourn_worker::Mutation::ALL.into_iter().map(Bug::Worker))
+            .chain(Edge::ALL.into_iter().map(Bug::Edge))
             .filter(|bug| bug.name().contains(only))
             .collect();
         let next = AtomicUsize::new(0);

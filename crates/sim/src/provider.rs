@@ -17,6 +17,8 @@ pub(crate) struct Seen {
     pub(crate) order: u64,
     /// Actions that it took, and when first, for channels that know their ids.
     pub(crate) taken: BTreeMap<ActionId, Timestamp>,
+    /// Whether `email` can be asked about an action.
+    pub(crate) lookup: bool,
     /// Whether faults still happen.
     pub(crate) faulty: bool,
 }
@@ -105,9 +107,11 @@ impl Transport for FakeProvider {
 
     fn channel(&mut self, name: &str) -> ChannelState {
         ChannelState::Known(match name {
-            "email" => {
-                Capability { idempotency_window: IDEMPOTENCY, status_lookup: true, in_flight: 0 }
-            }
+            "email" => Capability {
+                idempotency_window: IDEMPOTENCY,
+                status_lookup: self.seen.lock().expect("one thread").lookup,
+                in_flight: 0,
+            },
             _ => Capability::default(),
         })
     }

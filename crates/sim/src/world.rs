@@ -5,6 +5,7 @@
 //! is due, and the checkers look at what is left.
 
 use crate::observed::Revocation;
+use crate::planted::{Edge, planted};
 use crate::provider;
 use crate::random::Random;
 use crate::sightings::Sightings;
@@ -167,7 +168,11 @@ impl World {
             log,
             store,
         };
-        world.seen.lock().expect("one thread").faulty = faults.flaky;
+        {
+            let mut seen = world.seen.lock().expect("one thread");
+            seen.faulty = faults.flaky;
+            seen.lookup = world.random.one_in(2);
+        }
         world.publish(definitions)?;
         world.set_flaky(faults.flaky);
         world.start_all()?;
@@ -269,7 +274,9 @@ impl World {
                 answered.refused += 1;
                 return;
             }
-            gate.try_mark(&marks);
+            if !planted(Edge::AnswerBeforeMark) {
+                gate.try_mark(&marks);
+            }
             if let Some((endpoint, channel, purpose, topic)) = revocation {
                 let mut seen = seen.lock().expect("one thread");
                 seen.order += 1;
@@ -289,7 +296,15 @@ impl World {
         });
         let append =
             Append { topic: Topic::Touchpoints, partition: 0, values: vec![Bytes::from(record)] };
-        if self.log.append(vec![append], Some(done)).is_err() {
+        let done: sojourn_ports::Done = done;
+        let appended = if planted(Edge::AnswerBeforeDurable) {
+            let appended = self.log.append(vec![append], None);
+            done(appended.clone().map(|()| Vec::new()));
+            appended
+        } else {
+            self.log.append(vec![append], Some(done))
+        };
+        if appended.is_err() {
             self.sight("an append was refused");
         }
         Ok(())

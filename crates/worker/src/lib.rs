@@ -15,7 +15,11 @@ mod marks;
 pub mod metric_names;
 mod output;
 mod owner;
+mod planted;
 
 pub use owner::{
     DefinitionsSource, OwnerError, OwnerOptions, PartitionOwner, Progress, Settle, owner_name,
 };
+pub use planted::Mutation;
+#[cfg(feature = "planted-bugs")]
+pub use planted::plant;

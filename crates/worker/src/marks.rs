@@ -1,6 +1,7 @@
 //! What an owner remembers beside the engine's state: how far it has read each source, and the kill
 //! switches that the gate must know again after a restart.
 
+use crate::planted::{Mutation, planted};
 use serde::{Deserialize, Serialize};
 use sojourn_model::{Command, KillTarget};
 use sojourn_proto::Origin;
@@ -21,7 +22,7 @@ impl Marks {
         let Some(Origin { partition, offset, index }) = origin else { return true };
         let place = (offset, index);
         match self.seen.get_mut(&(from_owner, partition)) {
-            Some(highest) if place <= *highest => false,
+            Some(highest) if place <= *highest => planted(Mutation::AppliedTwice),
             Some(highest) => {
                 *highest = place;
                 true

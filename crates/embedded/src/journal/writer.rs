@@ -118,6 +118,9 @@ fn commit(shared: &Shared, batch: Vec<Pending>, tail: &mut Tail) {
     let counters = &shared.counters;
     counters.groups.fetch_add(batch.len() as u64, Ordering::Relaxed);
     let mut wake = Vec::new();
+    // Counted before anybody is told: who has synced finds its own records in the figures.
+    let counters = &shared.counters;
+    counters.groups.fetch_add(batch.len() as u64, Ordering::Relaxed);
     for pending in &batch {
         let records: u64 = pending.spans.iter().map(|&(_, base, end)| end - base).sum();
         counters.records.fetch_add(records, Ordering::Relaxed);

@@ -10,18 +10,18 @@ use sojourn_model::{Decision, NoteKind, Outcome, ProfileId, Timestamp};
 use sojourn_rules::{Cap, CapWindow, Definitions};
 use std::collections::BTreeMap;
 
-/// What happened to each person's caps, by its place in the log.
-type Items<'a> = BTreeMap<ProfileId, Vec<((u64, u32), Item<'a>)>>;
-
 enum Item<'a> {
     Sent(&'a Decision),
     Absorbed(ProfileId),
 }
 
+/// Per profile, sends and merges with their places in the partition's log.
+type Items<'a> = BTreeMap<ProfileId, Vec<((u64, u32), Item<'a>)>>;
+
 pub(super) fn check(observed: &Observed) -> Vec<Violation> {
     let released = observed.receipts("Message Failed");
     // Per profile, sends and merges in the order of its partition's log.
-    let mut items: Items<'_> = BTreeMap::new();
+    let mut items = Items::new();
     for decision in observed.all_decisions() {
         if matches!(decision.outcome, Outcome::Approve | Outcome::Reroute) {
             let place = (decision.id.position.offset, decision.id.index + 1);

@@ -27,7 +27,14 @@ pub(super) fn check(observed: &Observed) -> Vec<Violation> {
     let mut last = BTreeMap::new();
     for decision in observed.all_decisions() {
         let slot = last.entry(decision.candidate).or_insert(decision);
-        if (decision.at, decision.id.index) >= (slot.at, slot.id.index) {
+        let (new, old) = (decision.id, slot.id);
+        let later = if new.position.partition == old.position.partition {
+            (new.position, new.index) >= (old.position, old.index)
+        } else {
+            // A merge moved it: of one millisecond, what came of it is later than its deferral.
+            (decision.at, slot.outcome == Outcome::Defer) > (slot.at, false)
+        };
+        if later {
             *slot = decision;
         }
         let refused =

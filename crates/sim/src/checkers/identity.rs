@@ -3,7 +3,7 @@
 //! In the story every identifier but the shared devices belongs to one person, so the model is a
 //! union-find; contested identifiers are the property tests' of crate `identity`.
 
-use crate::observed::{Applied, Observed, Violation};
+use crate::observed::{Observed, Violation};
 use std::collections::BTreeMap;
 
 pub(super) fn check(observed: &Observed) -> Vec<Violation> {
@@ -17,10 +17,8 @@ pub(super) fn check(observed: &Observed) -> Vec<Violation> {
         }
         at
     }
-    for (_, _, applied) in observed.applied.iter().flatten() {
-        let Applied::Touchpoint(_, touchpoint) = applied else { continue };
-        let mut names = touchpoint
-            .identifiers
+    for identifiers in &observed.together {
+        let mut names = identifiers
             .iter()
             .filter(|identifier| !identifier.value.starts_with(crate::story::SHARED))
             .map(ToString::to_string);

@@ -16,6 +16,12 @@ pub(super) fn check(observed: &Observed) -> Vec<Violation> {
             ));
         }
     }
+    let mut delivered = BTreeSet::new();
+    for message in &observed.delivered {
+        if !delivered.insert(message) {
+            found.push(Violation::new("LOG-2", format!("message {message:?} counts twice")));
+        }
+    }
     let mut copies = BTreeMap::new();
     for decision in &observed.decisions_raw {
         if let Some(first) = copies.insert(decision.id, decision)

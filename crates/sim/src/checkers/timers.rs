@@ -2,7 +2,7 @@
 //! stopped, nothing that was due is left.
 
 use crate::observed::{Applied, Observed, Violation};
-use sojourn_model::{Decision, DurationMs, NoteKind, Outcome, ProfileId, Reason, Timestamp};
+use sojourn_model::{Decision, DurationMs, NoteKind, Outcome, ProfileId, Timestamp};
 use sojourn_rules::{StepKind, Wait};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,8 +49,7 @@ fn deferrals(observed: &Observed, found: &mut Vec<Violation>) {
             let wake = expiry.map_or(until, |expiry| expiry.min(until));
             // A pause holds a run before its step: its message is older than its first decision.
             let held =
-                second.reason == Some(Reason::Expired)
-                    && &*second.journey == "cart"
+                &*second.journey == "cart"
                     && observed.applied.iter().flatten().any(|(_, at, applied)| {
                         matches!(applied, Applied::Pause) && *at <= second.at
                     });
