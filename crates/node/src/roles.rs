@@ -26,6 +26,8 @@ const RETRY: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// How often the keeper looks.
 const KEEP: Duration = Duration::from_millis(10);
+/// Merges in a chain whose records pass from owner to owner before a mark may be taken back.
+const FORWARD_ROUNDS: u32 = 6;
 /// How often the log may drop what everyone has read.
 const TRIM: Duration = Duration::from_secs(60);
 
@@ -292,8 +294,8 @@ pub(crate) fn keeper(shared: &Shared, gate: &MemoryGate, ready: &AtomicBool) {
         let ticket = gate.ticket();
         let touchpoints = ends(Topic::Touchpoints)[0];
         wait(&|| shared.positions.identity_reached(touchpoints));
-        // Two rounds: what owners forward to each other counts.
-        for _ in 0..2 {
+        // Several rounds: what owners forward to each other counts, also along a chain of merges.
+        for _ in 0..FORWARD_ROUNDS {
             let profiles = ends(Topic::Profiles);
             wait(&|| shared.positions.owners_reached(&profiles));
         }
