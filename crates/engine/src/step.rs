@@ -84,6 +84,8 @@ pub(crate) struct Step<'a> {
     pub(crate) chained: usize,
     /// Place of the next event of this record.
     pub(crate) sub: u32,
+    /// Journeys whose digests took in the event being applied: it starts no run of them.
+    pub(crate) collected: Vec<Name>,
 }
 
 impl Step<'_> {
@@ -262,6 +264,7 @@ impl Step<'_> {
             self.continue_on(event);
         }
         self.enter_on(event, changed);
+        self.collected.clear();
     }
 
     /// Applies what the record brought about, until nothing is left: conditions after updates,

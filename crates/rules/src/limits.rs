@@ -21,6 +21,8 @@ pub const JOURNEY_DEPTH_MAX: usize = 32;
 pub const SEGMENTS_MAX: usize = 10_000;
 /// Templates of a workspace.
 pub const TEMPLATES_MAX: usize = 10_000;
+/// Items that one digest holds.
+pub const DIGEST_ITEMS_MAX: usize = 100;
 /// Caps of a policy.
 pub const CAPS_MAX: usize = 256;
 /// Characters of a name (journey, step, template, event, …).

@@ -159,10 +159,36 @@ pub enum StepKind {
         /// Whether those over the limit wait (else they exit).
         wait: bool,
     },
+    /// Collects events of one key, then goes on with all of them.
+    Digest(Box<Digest>),
     /// The goal is reached by getting here.
     Goal,
     /// Ends the run.
     Exit(Name),
+}
+
+/// Collecting events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Digest {
+    /// What is collected together; `None`: what has the run's key.
+    pub key: Option<Condition>,
+    /// From when the first item came.
+    pub window: DurationMs,
+    /// Goes on at once when it holds so many items.
+    pub max: u32,
+    /// Name of the items in templates.
+    pub name: Name,
+    /// What an item keeps of each event that a run can enter with.
+    pub keeps: Vec<(Name, ItemFields)>,
+}
+
+/// Properties that an item of a digest keeps.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ItemFields {
+    /// All of them.
+    All,
+    /// These.
+    Named(Vec<Name>),
 }
 
 /// An arm of a branch.

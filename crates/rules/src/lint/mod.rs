@@ -5,7 +5,7 @@ mod policy;
 mod steps;
 mod templates;
 
-pub(crate) use data::purpose_limitation;
+pub(crate) use data::{purpose_limitation, serves};
 pub(crate) use policy::policy;
 pub(crate) use steps::{journey, send, unreachable};
 pub(crate) use templates::templates;

@@ -1,5 +1,6 @@
 //! From text to definitions: one file after the other, in the order in which they name each other.
 
+mod digest;
 mod journey;
 mod names;
 mod plan;

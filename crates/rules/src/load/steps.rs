@@ -169,6 +169,7 @@ fn step_kind(
         "update" => update(reading, &table.table("update", "`update`")?),
         "emit" => emit(reading, &table.table("emit", "`emit`")?),
         "throttle" => throttle(reading, &table.table("throttle", "`throttle`")?),
+        "digest" => super::digest::digest(reading, &table.table("digest", "`digest`")?),
         "goal" => {
             table.choice("goal", &[("reached", ())])?;
             Some(StepKind::Goal)
@@ -191,8 +192,7 @@ fn later(reading: &Reading<'_>, table: &Table<'_>, kind: &str, id: &Name) {
         "call" => {
             ("call", "`call`", &["url", "method", "body", "timeout", "as", "on_error", "headers"])
         }
-        "enter" => ("enter", "`enter`", &["journey", "key"]),
-        _ => ("digest", "`digest`", &["key", "window", "max", "as"]),
+        _ => ("enter", "`enter`", &["journey", "key"]),
     };
     if let Some(inner) = table.table(what.0, what.1) {
         for key in what.2 {

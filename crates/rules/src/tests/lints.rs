@@ -220,7 +220,14 @@ fn journey_steps() {
         "  - enter: { journey: jj }",
         &["journeys/j.yaml:8 not-yet", "journeys/j.yaml:8 unknown-journey"],
     );
-    with("  - digest: { window: 4h }", &["journeys/j.yaml:8 not-yet"]);
+    with("  - digest: { window: 4h }", &[]);
+    with("  - digest: { max: 10 }", &["journeys/j.yaml:8 missing-key"]);
+    with("  - digest: { window: 0s }", &["journeys/j.yaml:8 bad-duration"]);
+    with("  - digest: { window: 4h, max: 0 }", &["journeys/j.yaml:8 bad-limit"]);
+    with("  - digest: { window: 4h, max: 101 }", &["journeys/j.yaml:8 bad-limit"]);
+    with("  - digest: { window: 4h, as: profile }", &["journeys/j.yaml:8 bad-name"]);
+    with("  - digest: { window: 4h, key: event.properties.nn }", &["journeys/j.yaml:8 unknown-property"]);
+    with("  - digest: { window: 4h, widnow: 4h }", &["journeys/j.yaml:8 unknown-key"]);
     let send = |settings: &str, expected: &[&str]| {
         with(&format!("  - send: {{ {settings} }}"), expected);
     };
