@@ -658,3 +658,49 @@ case("oj38-late-entry-refused-by-a-later-exit", "1: with an exit condition: an o
      journey(exit_on=[{"on": "Order Completed", "when": "event.properties.total >= 50"}]),
      [known(), track("Order Completed", "10:00", properties={"total": 5}), ping("10:30", occurred="09:00"),
       track("Order Completed", "11:00", properties={"total": 60}), ping("11:30", occurred="10:45")], [yes("10:30")])
+
+
+# ---- 7 The step digest --------------------------------------------------------------------------
+
+def digest(window="4h", step="d", **more):
+    return {"id": step, "digest": {"window": window, **more}}
+
+
+def listing(name="items"):
+    """The template `t` as one that goes through the items."""
+    return {"templates/t/en.txt": "{% for i in " + name + " %}{{ i.properties.n }} {% endfor %}{{ links.unsubscribe }}\n"}
+
+
+case("od20-digest-goes-on-when-its-window-is-over", "7: what would have entered but for the live run is collected: one message, 4 h after the first",
+     journey(digest(), send(), reentry="after_exit"),
+     [known(), ping("10:00", n=1), ping("11:00", n=2), ping("13:59:59", n=3)], [yes("14:00")], files=listing())
+case("od21-digest-time-goes-before-the-record", "7, 1: at the instant that the window ends the digest goes on first; the event begins a run of its own",
+     journey(digest(), send(), reentry="after_exit"),
+     [known(), ping("10:00", n=1), ping("14:00", n=2)], [yes("14:00"), yes("18:00")], files=listing())
+case("od22-digest-that-is-full-goes-on-at-once", "7: max: 2 is reached by the second; it begins no run, the third does",
+     journey(digest(max=2), send(), reentry="after_exit"),
+     [known(), ping("10:00", n=1), ping("10:30", n=2), ping("11:00", n=3)], [yes("10:30"), yes("15:00")], files=listing())
+case("od23-runs-of-their-own-join-an-open-digest", "7: with reentry: always each event has a run; those that come to the open digest end there",
+     journey(wait("10m"), digest(), send(), reentry="always"),
+     [known(), ping("10:00", n=1), ping("10:05", n=2), ping("12:00", n=3)], [yes("14:10")], files=listing())
+case("od24-digest-of-each-key", "7: the instance key keeps digests apart",
+     journey(digest(), send(), reentry="after_exit", key="event.properties.id"),
+     [known(), ping("10:00", id="a"), ping("10:10", id="b"), ping("10:20", id="a")], [yes("14:00", run_key="a"), yes("14:10", run_key="b")], files=listing())
+case("od25-digest-by-a-key-of-its-own", "7: runs of many keys join by the key of the digest",
+     journey(digest(key="event.properties.n"), send(), reentry="always", key="event.properties.id"),
+     [known(), ping("10:00", id="a", n=1), ping("10:10", id="b", n=1), ping("10:20", id="c", n=2)], [yes("14:00", run_key="a"), yes("14:20", run_key="c")], files=listing())
+case("od26-digest-in-order-of-occurrence", "7: a late event takes its place in front: the first item is the one that occurred first",
+     journey(digest(), {"id": "b", "branch": [{"when": "run.items[0].properties.n == 2 && size(run.items) == 2", "steps": [send("late")]}, {"else": [send("other")]}]}, reentry="after_exit"),
+     [known(), ping("10:00", n=1), ping("11:00", occurred="09:00", n=2)], [yes("14:00", step="late")])
+case("od27-digest-under-another-name", "language: as names the items in templates; a missing one would be content",
+     journey(digest(**{"as": "pings"}), send(), reentry="after_exit"),
+     [known(), ping("10:00", n=1)], [yes("14:00")], files=listing("pings"))
+case("od28-an-exit-ends-a-digest", "7: exit_on is evaluated mid-digest; what was collected is gone with the run",
+     journey(digest(), send(), reentry="after_exit", exit_on=[{"on": "Order Completed"}]),
+     [known(), ping("10:00", n=1), track("Order Completed", "11:00"), ping("12:00", n=2)], [yes("16:00")], files=listing())
+case("od29-a-digest-takes-only-what-fits-the-entry", "7: an event that fails the entry's filter is not collected",
+     journey(digest(max=2), send(), reentry="after_exit", when="event.properties.n > 0"),
+     [known(), ping("10:00", n=1), ping("10:30", n=0), ping("11:00", n=5)], [yes("11:00")], files=listing())
+case("od30-a-merge-unites-two-digests", "7, 2: two runs of one journey become one; it holds the items of both",
+     journey(digest(), {"id": "b", "branch": [{"when": "size(run.items) == 2", "steps": [send("both")]}, {"else": [send("one")]}]}, reentry="after_exit"),
+     [known(), ping("10:00", n=1), ping("10:30", "w", n=2), {**track("Noop", "11:00"), "anonymousId": "w"}], [yes("14:00", step="both")])
