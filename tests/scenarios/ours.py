@@ -704,3 +704,33 @@ case("od29-a-digest-takes-only-what-fits-the-entry", "7: an event that fails the
 case("od30-a-merge-unites-two-digests", "7, 2: two runs of one journey become one; it holds the items of both",
      journey(digest(), {"id": "b", "branch": [{"when": "size(run.items) == 2", "steps": [send("both")]}, {"else": [send("one")]}]}, reentry="after_exit"),
      [known(), ping("10:00", n=1), ping("10:30", "w", n=2), {**track("Noop", "11:00"), "anonymousId": "w"}], [yes("14:00", step="both")])
+
+
+# ---- 5 best_time --------------------------------------------------------------------------------
+
+def opened(*times, person="u1"):
+    return [track("Email Opened", at, person) for at in times]
+
+
+EVENINGS = opened("02-26 19:10", "02-27 19:20", "02-28 19:30")
+
+case("ob01-best-time-is-the-hour-of-most-engagement", "5: three opens at seven in the evening: the message of ten waits until 19:00",
+     journey(send(best_time="24h")), [known(), EVENINGS, ping("10:00")], [later("no_slot", "10:00", "19:00"), yes("19:00")])
+case("ob02-best-time-is-on", "5: inside the best hour there is nothing to wait for",
+     journey(send(best_time="24h")), [known(), EVENINGS, ping("19:45")], [yes("19:45")])
+case("ob03-best-time-without-data-is-now", "5: nobody has engaged yet",
+     journey(send(best_time="24h")), [known(), ping("10:00")], [yes("10:00")])
+case("ob04-best-time-outside-quiet-hours", "5: the best hour is quiet; 18 and 20 are smoothed alike, the sooner wins",
+     journey(send(best_time="24h")), [known(), EVENINGS, ping("10:00")], [later("no_slot", "10:00", "18:00"), yes("18:00")],
+     quiet_hours=[quiet("19:00", "20:00")])
+case("ob05-no-slot-before-it-expires", "5: every hour within its life is quiet: a reason, not silence",
+     journey(send(best_time="24h", expires="8h")), [known(), EVENINGS, ping("10:00")], [no("no_slot", "10:00")],
+     quiet_hours=[quiet("09:00", "21:00")])
+case("ob06-best-time-in-the-persons-zone", "5: 19:10Z is 04:10 in Tokyo; that hour begins at 19:00Z",
+     journey(send(best_time="24h")), [known(time_zone="Asia/Tokyo"), EVENINGS, ping("10:00")], [later("no_slot", "10:00", "19:00", zone="Asia/Tokyo"), yes("19:00")])
+case("ob07-everybodys-hours-when-the-own-say-nothing", "5: with too little of one's own the workspace's histogram",
+     journey(send(best_time="24h")), [known(), known("u2", at_second=30), opened("02-26 08:10", "02-27 08:10", "02-28 08:10", person="u2"), ping("10:00")],
+     [later("no_slot", "10:00", "03-03 08:00"), yes("03-03 08:00")])
+case("ob08-exit-while-waiting-for-the-hour", "6: a run that ends while its message is deferred leaves the reason",
+     journey(send(best_time="24h"), exit_on=[{"on": "Order Completed"}]), [known(), EVENINGS, ping("10:00"), track("Order Completed", "12:00")],
+     [later("no_slot", "10:00", "19:00"), no("exited", "12:00")])

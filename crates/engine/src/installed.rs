@@ -5,8 +5,8 @@ use hashbrown::HashMap;
 use sojourn_model::{DurationMs, Name};
 use sojourn_rules::normalize::Normalizer;
 use sojourn_rules::{
-    Condition, Definitions, EventRule, Expr, ItemFields, Journey, Path, Root, StepKind, Tracked, Trigger, Wait,
-    WaitWhat,
+    Condition, Definitions, EventRule, Expr, ItemFields, Journey, Path, Root, StepKind, Tracked,
+    Trigger, Wait, WaitWhat,
 };
 use std::sync::Arc;
 

@@ -56,13 +56,27 @@ fn world(entry: &str, steps: &str, partitions: u16) -> World {
             "traits": { "email": format!("{user}@x.example") } }));
         let properties = json!({ "channel": "email", "purpose": "marketing", "state": "granted",
             "endpoint": format!("{user}@x.example") });
-        event(&mut world, json!({ "userId": user }), "Consent Changed", &properties, "09:00:01", "09:00:01");
+        event(
+            &mut world,
+            json!({ "userId": user }),
+            "Consent Changed",
+            &properties,
+            "09:00:01",
+            "09:00:01",
+        );
     }
     world
 }
 
 /// An event of the 1st of March: received, and occurred.
-fn event(world: &mut World, who: Json, name: &str, properties: &Json, received: &str, occurred: &str) {
+fn event(
+    world: &mut World,
+    who: Json,
+    name: &str,
+    properties: &Json,
+    received: &str,
+    occurred: &str,
+) {
     let mut message = json!({ "type": "track", "event": name, "source": "site",
         "properties": properties, "receivedAt": format!("2026-03-01T{received}Z"),
         "timestamp": format!("2026-03-01T{occurred}Z"),

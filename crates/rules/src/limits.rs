@@ -52,5 +52,7 @@ pub const EVAL_STEPS_MAX: u32 = 100_000;
 /// Items of a list, bytes of a text, that an evaluation may make.
 pub const EVAL_LENGTH_MAX: usize = 10_000;
 
+/// The furthest ahead that `best_time` may look, in days.
+pub const BEST_TIME_DAYS_MAX: i64 = 7;
 /// The longest duration a definition may name, in days.
 pub const DURATION_DAYS_MAX: i64 = 36_500;

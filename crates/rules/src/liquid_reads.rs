@@ -353,8 +353,14 @@ mod tests {
         check("{{ 'profile.x' | append: run.key }}", &[("run.key", true)]);
         check("{{ x | default: y | upcase }} {{ x }}", &[("x", true), ("y", false)]);
         check("{{ links.unsubscribe }}{{ company.name }}{{ recommendations.size }}", &[]);
-        check("{% for i in items %}{{ i.name }}{{ items[0].name }}{% endfor %}", &[("items", false)]);
-        check("{% if items.size > 1 %}{% assign items = x %}{{ items }}{% endif %}", &[("items", false), ("x", true)]);
+        check(
+            "{% for i in items %}{{ i.name }}{{ items[0].name }}{% endfor %}",
+            &[("items", false)],
+        );
+        check(
+            "{% if items.size > 1 %}{% assign items = x %}{{ items }}{% endif %}",
+            &[("items", false), ("x", true)],
+        );
         check("{{ \"}}\" | append: z }}", &[("z", true)]);
         check("no {braces} here, it's plain", &[]);
     }

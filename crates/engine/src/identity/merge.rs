@@ -80,8 +80,7 @@ impl Step<'_> {
             let (id, place) = (run.id(), place_of(&run));
             self.profile.runs.push(run);
             if let Some((rival, rival_place)) = rival {
-                let (winner, loser) =
-                    if place < rival_place { (id, rival) } else { (rival, id) };
+                let (winner, loser) = if place < rival_place { (id, rival) } else { (rival, id) };
                 self.unite_digests(winner, loser);
                 self.end(loser, &End::Merged);
             }

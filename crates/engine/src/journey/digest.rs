@@ -115,12 +115,7 @@ impl Step<'_> {
 
     /// Takes an event in that would have begun a run, were this one not live. Where every event has
     /// a run of its own, that run brings it.
-    pub(crate) fn collect(
-        &mut self,
-        id: RunId,
-        pinned: &Pinned,
-        event: &EventView<'_>,
-    ) {
+    pub(crate) fn collect(&mut self, id: RunId, pinned: &Pinned, event: &EventView<'_>) {
         let journey = &pinned.journey;
         let place = self.profile.run_place(id).expect("live");
         let step = journey.step(StepIndex(self.profile.runs[place].step));

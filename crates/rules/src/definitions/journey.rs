@@ -224,6 +224,8 @@ pub struct Send {
     pub topic: Option<Name>,
     /// Not to be sent at or after this long from when the candidate arose.
     pub expires: Option<DurationMs>,
+    /// Looks this far ahead for the hour at which the person is most likely to look.
+    pub best_time: Option<DurationMs>,
     /// Goes before the cap's.
     pub at_cap: Option<AtCap>,
     /// Re-checked at every evaluation.

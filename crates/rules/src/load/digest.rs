@@ -37,8 +37,7 @@ pub(super) fn digest(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKin
         .get("key")
         .and_then(|node| reading.expression(node, "key", reading.entered(), true, Expect::Key));
     let name = table.text("as").unwrap_or_else(|| "items".into());
-    if checked_name(&source, table.key_place("as"), &name, "a variable")
-        && TAKEN.contains(&&*name)
+    if checked_name(&source, table.key_place("as"), &name, "a variable") && TAKEN.contains(&&*name)
     {
         source.error(
             "bad-name",
@@ -72,7 +71,8 @@ fn keeps(reading: &Reading<'_>) -> Vec<(Name, ItemFields)> {
         let mut withheld: Vec<Name> = Vec::new();
         for (path, field) in &plan.properties {
             let first = Name::from(path.split('.').next().unwrap_or_default());
-            let open = crate::lint::serves(&field.purposes, purpose) && (service || !field.sensitive);
+            let open =
+                crate::lint::serves(&field.purposes, purpose) && (service || !field.sensitive);
             if open { named.push(first) } else { withheld.push(first) }
         }
         named.retain(|name| !withheld.contains(name));

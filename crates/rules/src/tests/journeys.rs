@@ -129,7 +129,8 @@ fn reads_every_form() {
     let StepKind::Digest(digest) = kind(12) else { panic!("a digest") };
     assert_eq!((&*digest.name, digest.max, digest.window), ("drops", 10, DurationMs::hours(4)));
     // What is declared for another purpose stays out of the items.
-    let named = |names: &[&str]| ItemFields::Named(names.iter().map(|name| (*name).into()).collect());
+    let named =
+        |names: &[&str]| ItemFields::Named(names.iter().map(|name| (*name).into()).collect());
     assert_eq!(
         digest.keeps,
         [
