@@ -36,7 +36,7 @@ impl Publish {
         let errors = findings::count(&compiled.findings, Severity::Error);
         if errors > 0 {
             let format = if globals.json { Format::Json } else { Format::Human };
-            term::line(&findings::render(&compiled.findings, &files, format));
+            term::line(&findings::render(&compiled.findings, &compiled.levels, &files, format));
             term::remark("nothing was published: mend the errors first");
             return Ok(Exit::Negative);
         }

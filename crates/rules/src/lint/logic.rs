@@ -44,7 +44,8 @@ pub(super) fn never(expr: &Expr) -> bool {
 
 /// Whether `b` can hold only where `a` holds too.
 pub(super) fn implies(b: &Expr, a: &Expr) -> bool {
-    follows(b, a, &mut PROOF_STEPS_MAX.clone())
+    let mut left = PROOF_STEPS_MAX;
+    follows(b, a, &mut left)
 }
 
 fn follows(b: &Expr, a: &Expr, left: &mut u32) -> bool {
@@ -180,10 +181,14 @@ fn comparison_follows(b: &Expr, a: &Expr) -> bool {
     let Some(b) = compared(b) else { return false };
     if let Expr::Binary(Binary::In, what, list) = a
         && **what == *b.what
-        && let Expr::List(items) = &**list
     {
         let holds = |item: &Expr| matches!(item, Expr::Literal(value) if value == b.value);
-        return b.operator == Binary::Equal && items.iter().any(holds);
+        let listed = match &**list {
+            Expr::List(items) => items.iter().any(holds),
+            Expr::Literal(Value::List(items)) => items.contains(b.value),
+            _ => false,
+        };
+        return b.operator == Binary::Equal && listed;
     }
     let Some(a) = compared(a) else { return false };
     if a.what != b.what {

@@ -27,7 +27,10 @@ fn cases(table: &str) -> Vec<Case<'_>> {
             let [file, from, to, place, rule, word] = parts.as_slice() else {
                 panic!("line {number} of the table has {} parts", parts.len())
             };
-            let text = |part: &str| part.replace("\\n", "\n");
+            let text = |part: &str| {
+                let part = part.replace("\\n", "\n");
+                part.strip_prefix("_ ").map_or(part.clone(), |rest| format!("  {rest}"))
+            };
             Case { number, file, from: text(from), to: text(to), place, rule, word }
         })
         .collect()

@@ -176,7 +176,7 @@ fn levels_need_a_known_rule_and_a_reason() {
         ("purpose-limitation: { level: off, because: x }", "fixed-rule"),
         ("yaml-syntax: { level: warning, because: x }", "fixed-rule"),
     ] {
-        assert_eq!(findings(&[("policy.yaml", &with(lint))]), [format!("policy.yaml:11 {rule}")]);
+        assert_eq!(findings(&[("policy.yaml", &with(lint))]), [format!("policy.yaml:11 {rule}")], "{lint}");
     }
 }
 
