@@ -52,7 +52,10 @@ fn explain(rule: &str) -> Exit {
             Exit::Done
         }
         None => {
-            term::remark(&format!("there is no rule `{}`; a finding names its rule in brackets", term::clean(rule)));
+            term::remark(&format!(
+                "there is no rule `{}`; a finding names its rule in brackets",
+                term::clean(rule)
+            ));
             Exit::Usage
         }
     }

@@ -21,7 +21,8 @@ pub fn sends_per_entry(journey: &Journey) -> f64 {
             }
             StepKind::Split { arms, .. } => {
                 let shares: f64 = arms.iter().map(|arm| arm.percent / 100.0).sum();
-                let inside: f64 = arms.iter().map(|arm| arm.percent / 100.0 * block(arm.first)).sum();
+                let inside: f64 =
+                    arms.iter().map(|arm| arm.percent / 100.0 * block(arm.first)).sum();
                 inside + (1.0 - shares).max(0.0) * next
             }
             StepKind::WaitFor(wait) => block(wait.then).max(block(wait.otherwise)),

@@ -137,9 +137,28 @@ impl Check<'_> {
 
 /// Parts of names of fields that speak of what the law calls special categories of data.
 const SENSITIVE_WORDS: &[&str] = &[
-    "health", "medical", "diagnosis", "disease", "disability", "pregnant", "pregnancy", "allergy",
-    "allergies", "religion", "religious", "ethnicity", "ethnic", "race", "sexual", "orientation",
-    "political", "party_member", "union_member", "biometric", "genetic", "skin_type",
+    "health",
+    "medical",
+    "diagnosis",
+    "disease",
+    "disability",
+    "pregnant",
+    "pregnancy",
+    "allergy",
+    "allergies",
+    "religion",
+    "religious",
+    "ethnicity",
+    "ethnic",
+    "race",
+    "sexual",
+    "orientation",
+    "political",
+    "party_member",
+    "union_member",
+    "biometric",
+    "genetic",
+    "skin_type",
 ];
 
 /// Says so when a field's name speaks of something sensitive and the plan does not.

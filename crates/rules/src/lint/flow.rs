@@ -10,8 +10,19 @@ use std::collections::BTreeSet;
 
 /// Words in the name of a variable or a template that speak of a price.
 const OFFER_WORDS: &[&str] = &[
-    "discount", "voucher", "coupon", "price", "rebate", "percent", "offer", "deal", "rabat", "bon",
-    "gutschein", "remise", "descuento",
+    "discount",
+    "voucher",
+    "coupon",
+    "price",
+    "rebate",
+    "percent",
+    "offer",
+    "deal",
+    "rabat",
+    "bon",
+    "gutschein",
+    "remise",
+    "descuento",
 ];
 
 /// Checks that need every step of the journey.

@@ -9,13 +9,40 @@ use crate::reader::Table;
 
 /// Rules whose warnings and infos may be lowered or turned off.
 const ADJUSTABLE: &[&str] = &[
-    "always-false", "always-true", "children", "covered-arm", "duplicate", "duplicate-step",
-    "expires-first", "false-scarcity", "footer-added", "goal-window", "guilt", "holdout-salt",
-    "looks-sensitive", "missing-locale", "no-cap", "no-expiry", "no-purpose", "no-steps",
-    "no-subject", "sensitive", "service-promotion", "short-expiry", "split-sum",
-    "undeclared-channel", "unequal-offer", "unknown-attribute", "unknown-event",
-    "unknown-journey", "unknown-property", "unknown-step", "unknown-variable", "unreachable",
-    "unused-template", "wait-after-exit",
+    "always-false",
+    "always-true",
+    "children",
+    "covered-arm",
+    "duplicate",
+    "duplicate-step",
+    "expires-first",
+    "false-scarcity",
+    "footer-added",
+    "goal-window",
+    "guilt",
+    "holdout-salt",
+    "looks-sensitive",
+    "missing-locale",
+    "no-cap",
+    "no-expiry",
+    "no-purpose",
+    "no-steps",
+    "no-subject",
+    "sensitive",
+    "service-promotion",
+    "short-expiry",
+    "split-sum",
+    "undeclared-channel",
+    "unequal-offer",
+    "unknown-attribute",
+    "unknown-event",
+    "unknown-journey",
+    "unknown-property",
+    "unknown-step",
+    "unknown-variable",
+    "unreachable",
+    "unused-template",
+    "wait-after-exit",
 ];
 
 /// Reads `lint:`.
@@ -26,7 +53,11 @@ pub(crate) fn load(source: Source<'_>, table: &Table<'_>) -> Vec<LintLevel> {
         entry.required("level");
         let level = entry.choice(
             "level",
-            &[("error", Some(Severity::Error)), ("warning", Some(Severity::Warning)), ("off", None)],
+            &[
+                ("error", Some(Severity::Error)),
+                ("warning", Some(Severity::Warning)),
+                ("off", None),
+            ],
         );
         let because = entry.required_text("because");
         entry.finish();
@@ -45,7 +76,11 @@ pub(crate) fn load(source: Source<'_>, table: &Table<'_>) -> Vec<LintLevel> {
                 "unknown-rule",
                 place,
                 format!("lint has no rule `{rule}`"),
-                suggest(&rule, nearest(&rule, rules()), "see LINTS.md, or `sojourn lint --explain RULE`"),
+                suggest(
+                    &rule,
+                    nearest(&rule, rules()),
+                    "see LINTS.md, or `sojourn lint --explain RULE`",
+                ),
             );
             continue;
         }
@@ -93,9 +128,9 @@ pub(crate) fn apply(levels: &[LintLevel], findings: &mut Vec<Finding>) -> Vec<Ap
 /// The section of LINTS.md on a rule.
 pub(crate) fn section(rule: &str) -> Option<&'static str> {
     let heading = format!("## {rule}\n");
-    let at = crate::LINTS.match_indices(&heading).find(|(at, _)| {
-        *at == 0 || crate::LINTS.as_bytes()[at - 1] == b'\n'
-    })?;
+    let at = crate::LINTS
+        .match_indices(&heading)
+        .find(|(at, _)| *at == 0 || crate::LINTS.as_bytes()[at - 1] == b'\n')?;
     let rest = &crate::LINTS[at.0..];
     let end = rest[heading.len()..].find("\n## ").map_or(rest.len(), |end| heading.len() + end);
     Some(rest[..end].trim_end())

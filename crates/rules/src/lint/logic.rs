@@ -139,9 +139,7 @@ fn order(left: &Value, right: &Value) -> Option<Ordering> {
 
 /// Whether two parts of one `&&` cannot both hold.
 fn exclude(a: &Expr, b: &Expr) -> bool {
-    let negates = |not: &Expr, other: &Expr| {
-        matches!(not, Expr::Unary(Unary::Not, inner) if **inner == *other)
-    };
+    let negates = |not: &Expr, other: &Expr| matches!(not, Expr::Unary(Unary::Not, inner) if **inner == *other);
     if negates(a, b) || negates(b, a) {
         return true;
     }
@@ -207,12 +205,8 @@ fn comparison_follows(b: &Expr, a: &Expr) -> bool {
             order.is_some_and(|order| order != Ordering::Greater)
         }
         (Binary::LessOrEqual, Binary::Less) => order == Some(Ordering::Less),
-        (Binary::Greater, Binary::NotEqual) => {
-            order.is_some_and(|order| order != Ordering::Less)
-        }
-        (Binary::Less, Binary::NotEqual) => {
-            order.is_some_and(|order| order != Ordering::Greater)
-        }
+        (Binary::Greater, Binary::NotEqual) => order.is_some_and(|order| order != Ordering::Less),
+        (Binary::Less, Binary::NotEqual) => order.is_some_and(|order| order != Ordering::Greater),
         _ => false,
     }
 }

@@ -14,11 +14,11 @@ mod words;
 
 pub(crate) use conditions::condition;
 pub use cost::sends_per_entry;
-pub(crate) use levels::{apply as apply_levels, load as load_levels, section};
+pub(crate) use data::{looks_sensitive, purpose_limitation};
 #[cfg(test)]
 pub(crate) use levels::adjustable;
+pub(crate) use levels::{apply as apply_levels, load as load_levels, section};
 pub(crate) use loops::loops;
-pub(crate) use data::{looks_sensitive, purpose_limitation};
 pub(crate) use policy::policy;
 pub(crate) use steps::{journey, send, unreachable};
 pub(crate) use templates::templates;

@@ -44,9 +44,8 @@ fn arms_that_an_earlier_one_covers() {
 
 #[test]
 fn conditions_that_decide_nothing() {
-    let when = |when: &str| {
-        journey("marketing", &format!("{{ on: Ping, when: \"{when}\" }}"), SEND)
-    };
+    let when =
+        |when: &str| journey("marketing", &format!("{{ on: Ping, when: \"{when}\" }}"), SEND);
     for never in [
         "profile.points > 10 && profile.points < 5",
         "profile.points > 5 && profile.points <= 5",
@@ -66,10 +65,14 @@ fn conditions_that_decide_nothing() {
 fn waits_that_an_exit_ends_first() {
     let steps = format!("  - wait_for: {{ on: Order Completed, timeout: 1d }}\n{SEND}");
     let with = |exit: &str| {
-        let text = format!("journey: j\npurpose: marketing\nentry: {{ on: Ping }}\n{exit}steps:\n{steps}");
+        let text =
+            format!("journey: j\npurpose: marketing\nentry: {{ on: Ping }}\n{exit}steps:\n{steps}");
         findings(&[("journeys/j.yaml", &text)])
     };
-    assert_eq!(with("exit_on: [ { on: Order Completed } ]\n"), ["journeys/j.yaml:6 wait-after-exit"]);
+    assert_eq!(
+        with("exit_on: [ { on: Order Completed } ]\n"),
+        ["journeys/j.yaml:6 wait-after-exit"]
+    );
     assert_eq!(
         with("exit_on: [ { on: Order Completed, when: event.properties.total > 9 } ]\n"),
         Vec::<String>::new()
@@ -78,7 +81,9 @@ fn waits_that_an_exit_ends_first() {
 
 #[test]
 fn children_are_not_addressed() {
-    let plan = format!("{PLAN}  age: {{ type: number }}\n  birthday: {{ type: date }}\n  child_age: {{ type: number }}\n");
+    let plan = format!(
+        "{PLAN}  age: {{ type: number }}\n  birthday: {{ type: date }}\n  child_age: {{ type: number }}\n"
+    );
     let when = |purpose: &str, when: &str| {
         let text = JOURNEY
             .replace("marketing/reminders", purpose)
@@ -107,7 +112,10 @@ fn wording_is_reported_with_its_line_and_passage() {
         with("en", "Hello\nHurry, only 3 left!", "marketing"),
         ["templates/t/en.txt:2 false-scarcity", "templates/t/en.txt:2 false-scarcity"]
     );
-    assert_eq!(with("pl", "Ostatnia szansa!", "marketing"), ["templates/t/pl.txt:1 false-scarcity"]);
+    assert_eq!(
+        with("pl", "Ostatnia szansa!", "marketing"),
+        ["templates/t/pl.txt:1 false-scarcity"]
+    );
     assert_eq!(
         with("en", "No thanks, I don’t like saving", "marketing"),
         ["templates/t/en.txt:1 guilt", "templates/t/en.txt:1 guilt"]
@@ -120,7 +128,9 @@ fn wording_is_reported_with_its_line_and_passage() {
 #[test]
 fn offers_that_only_some_see() {
     let arm = |percent: &str| {
-        format!("[ send: {{ template: t, channels: [email], expires: 24h, variables: {{ discount: '{percent}' }} }} ]")
+        format!(
+            "[ send: {{ template: t, channels: [email], expires: 24h, variables: {{ discount: '{percent}' }} }} ]"
+        )
     };
     let branch = |when: &str, one: &str, two: &str| {
         let steps = format!(
@@ -139,7 +149,9 @@ fn offers_that_only_some_see() {
 #[test]
 fn journeys_that_set_each_other_off() {
     let of = |name: &str, on: &str, emit: &str, more: &str| {
-        format!("journey: {name}\npurpose: service\nentry: {{ on: {on}{more} }}\nsteps:\n  - emit: {{ event: {emit} }}\n")
+        format!(
+            "journey: {name}\npurpose: service\nentry: {{ on: {on}{more} }}\nsteps:\n  - emit: {{ event: {emit} }}\n"
+        )
     };
     let one = of("j", "Ping", "Order Completed", "");
     let circle = |more: &str| {
@@ -176,7 +188,11 @@ fn levels_need_a_known_rule_and_a_reason() {
         ("purpose-limitation: { level: off, because: x }", "fixed-rule"),
         ("yaml-syntax: { level: warning, because: x }", "fixed-rule"),
     ] {
-        assert_eq!(findings(&[("policy.yaml", &with(lint))]), [format!("policy.yaml:11 {rule}")], "{lint}");
+        assert_eq!(
+            findings(&[("policy.yaml", &with(lint))]),
+            [format!("policy.yaml:11 {rule}")],
+            "{lint}"
+        );
     }
 }
 
