@@ -4,7 +4,6 @@
 //! [`simulate`] runs the same engine over a file; [`Queries`] answers what people ask.
 
 mod admin;
-mod changes;
 mod clock;
 mod definitions;
 mod diff;

@@ -66,7 +66,7 @@ pub(crate) fn load(source: Source<'_>, table: &Table<'_>) -> Vec<LintLevel> {
                 "missing-key",
                 entry.key_place("because"),
                 format!("the setting of `{rule}` gives no reason"),
-                "say in `because` why: it is shown in every summary and kept with every publish",
+                "say in `because` why: it is kept with every version",
             );
             continue;
         }
@@ -76,11 +76,7 @@ pub(crate) fn load(source: Source<'_>, table: &Table<'_>) -> Vec<LintLevel> {
                 "unknown-rule",
                 place,
                 format!("lint has no rule `{rule}`"),
-                suggest(
-                    &rule,
-                    nearest(&rule, rules()),
-                    "see LINTS.md, or `sojourn lint --explain RULE`",
-                ),
+                suggest(&rule, nearest(&rule, rules()), "see LINTS.md"),
             );
             continue;
         }
