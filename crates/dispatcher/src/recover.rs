@@ -57,7 +57,7 @@ impl Dispatcher {
                 .map_err(|error| damaged("the lane", error.to_string()))?,
             None => memory::SavedLane::default(),
         };
-        lane.high = saved.high.iter().map(|&(p, offset, index)| (p, (offset, index))).collect();
+        lane.sources = saved.sources;
         lane.saved_dispatch = saved.dispatch_next;
         for (id, reason) in saved.early {
             self.early.insert(id, (reason, partition));

@@ -10,6 +10,7 @@ mod decision;
 mod identifier;
 mod ids;
 mod note;
+mod planted;
 mod record;
 mod time;
 mod touchpoint;
