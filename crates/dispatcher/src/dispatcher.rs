@@ -8,7 +8,7 @@ use crate::receipt::receipt;
 use crate::recover::{Learned, LearnedMap};
 use crate::{DispatchError, Options, Ports, Transport, limits, metrics};
 use bytes::Bytes;
-use sojourn_model::{ActionId, LogPosition, Name, Timestamp};
+use sojourn_model::{Action, ActionId, LogPosition, Name, Timestamp};
 use sojourn_ports::{Entry, ReadLimit, Topic};
 use sojourn_proto::{
     ActionRecord, DeadLetter, DispatchKind, DispatchRecord, DispatchResult, dead_letter,
@@ -231,8 +231,8 @@ impl Dispatcher {
                     return;
                 }
                 let Learned { history, finished } = self.learned.remove(&id).unwrap_or_default();
-                if finished {
-                    return;
+                if finished.is_some() {
+                    return self.tell_again(&action, finished);
                 }
                 let position = LogPosition { partition, offset: entry.offset };
                 self.pending.insert(id, Pending::new(*action, position, history));
@@ -329,11 +329,22 @@ impl Dispatcher {
         let detail = cut(detail);
         metrics::finished(&pending.action.channel, result.as_str());
         self.outcome(&pending, result, &detail, now);
+        self.receipt(&pending.action, result, &detail, now);
+    }
+
+    /// Tells the engine what became of an action.
+    pub(crate) fn receipt(
+        &mut self,
+        action: &Action,
+        result: DispatchResult,
+        detail: &str,
+        now: Timestamp,
+    ) {
         let shards = self.ports.log.partitions(Topic::Touchpoints);
         self.outbox.push(Record {
             topic: Topic::Touchpoints,
-            partition: pending.action.profile.partition(shards),
-            value: receipt(&pending.action, result, &detail, now).into(),
+            partition: action.profile.partition(shards),
+            value: receipt(action, result, detail, now).into(),
             intent: false,
         });
     }

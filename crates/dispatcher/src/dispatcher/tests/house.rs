@@ -227,7 +227,7 @@ impl House {
 
     fn origin(&mut self, partition: u16) -> Origin {
         self.published += 1;
-        Origin { partition, offset: self.published, index: 0 }
+        Origin { partition, epoch: 0, offset: self.published, index: 0 }
     }
 
     /// The engine publishes an action; gives back its id.

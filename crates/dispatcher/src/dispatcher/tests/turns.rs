@@ -243,7 +243,7 @@ fn a_record_published_again_is_skipped() {
     let id = house.publish(&action);
     house.settle(&mut dispatcher);
     let partition = action.profile.partition(2);
-    let origin = Origin { partition, offset: 1, index: 0 };
+    let origin = Origin { partition, epoch: 0, offset: 1, index: 0 };
     house.append(partition, action_record(origin, &action));
     house.settle(&mut dispatcher);
     assert_eq!(house.taken(), [id]);
