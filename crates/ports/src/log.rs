@@ -114,6 +114,13 @@ pub enum LogError {
         /// What is known.
         reason: String,
     },
+    /// The log cannot be reached, or is behind (distributed logs): nothing was appended or read.
+    /// Try again later; nothing is lost.
+    #[error("the log cannot be reached: {reason}; it is tried again")]
+    Unavailable {
+        /// What is known.
+        reason: String,
+    },
     /// The wanted offset is no longer, or not yet, in the partition.
     #[error("offset {wanted} of {topic}/{partition} is outside {first}..{next}")]
     OutOfRange {
