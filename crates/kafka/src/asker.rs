@@ -7,11 +7,11 @@
 use crate::context::Teller;
 use crate::options::KafkaOptions;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use sojourn_ports::LogError;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// The client that asks.
 pub(crate) struct Asker {
@@ -28,7 +28,11 @@ pub(crate) struct Asker {
 struct Ends {
     first: AtomicU64,
     next: AtomicU64,
+    asked: AtomicBool,
 }
+
+/// Pause before a question is asked again of a partition whose leader is changing.
+const LEADER_PAUSE: Duration = Duration::from_millis(20);
 
 impl Asker {
     pub(crate) fn new(options: &KafkaOptions) -> Result<Self, KafkaError> {
@@ -63,32 +67,67 @@ impl Asker {
         self.ends[index].first.fetch_max(first, Ordering::SeqCst);
     }
 
+    /// Asks once in a log's life: before that, nothing is known of a partition.
+    pub(crate) fn ask_first(&self, index: usize) -> Result<(), LogError> {
+        if !self.ends[index].asked.load(Ordering::SeqCst) {
+            self.ask(index)?;
+        }
+        Ok(())
+    }
+
+    /// Asks, again while the partition has no leader that knows itself one.
+    #[expect(clippy::disallowed_methods, reason = "an edge: it waits for the brokers")]
+    fn patiently<T>(
+        &self,
+        index: usize,
+        mut ask: impl FnMut(Duration) -> Result<T, KafkaError>,
+    ) -> Result<T, LogError> {
+        use RDKafkaErrorCode::{BrokerTransportFailure, LeaderNotAvailable, NotLeaderForPartition};
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let error = match ask(left) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let passing = matches!(
+                error.rdkafka_error_code(),
+                Some(BrokerTransportFailure | LeaderNotAvailable | NotLeaderForPartition)
+            );
+            if !passing || Instant::now() + LEADER_PAUSE >= deadline {
+                return Err(self.unavailable(index, &error));
+            }
+            std::thread::sleep(LEADER_PAUSE);
+        }
+    }
+
     /// Asks for the ends: what was acknowledged to anybody before the call is below the second.
     pub(crate) fn ask(&self, index: usize) -> Result<(u64, u64), LogError> {
         let (name, partition) = &self.places[index];
-        let asked = self.client.client().fetch_watermarks(name, *partition, self.timeout);
-        let (low, high) = asked.map_err(|error| self.unavailable(index, &error))?;
+        let ask = |left| self.client.client().fetch_watermarks(name, *partition, left);
+        let (low, high) = self.patiently(index, ask)?;
         let at_least_zero = |offset: i64| u64::try_from(offset).unwrap_or(0);
         self.saw_first(index, at_least_zero(low));
         self.saw_next(index, at_least_zero(high));
+        self.ends[index].asked.store(true, Ordering::SeqCst);
         Ok((self.first(index), self.next(index)))
     }
 
     /// The first offset whose stamp is at least `stamp`.
     pub(crate) fn first_at(&self, index: usize, stamp: i64) -> Result<Option<u64>, LogError> {
         let (name, partition) = &self.places[index];
-        let mut wanted = TopicPartitionList::with_capacity(1);
         // An instant before the epoch is every instant; negative numbers have other meanings here.
         let instant = Offset::Offset(stamp.max(0));
-        let ask = || {
+        let ask = |left| {
+            let mut wanted = TopicPartitionList::with_capacity(1);
             wanted.add_partition_offset(name, *partition, instant)?;
-            let found = self.client.offsets_for_times(wanted, self.timeout)?;
+            let found = self.client.offsets_for_times(wanted, left)?;
             let found = found.find_partition(name, *partition);
             let found = found.ok_or(KafkaError::Canceled)?;
             found.error()?;
             Ok(found.offset())
         };
-        match ask().map_err(|error: KafkaError| self.unavailable(index, &error))? {
+        match self.patiently(index, ask)? {
             Offset::Offset(offset) => Ok(u64::try_from(offset).ok()),
             _ => Ok(None),
         }

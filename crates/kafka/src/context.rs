@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::sync::Arc;
 
 /// The last thing that a client complained of: the reason in errors of ours.
@@ -59,5 +59,8 @@ pub(crate) fn tell(level: RDKafkaLogLevel, facility: &str, message: &str) {
 
 pub(crate) fn complain(complaint: &Complaint, error: &KafkaError, reason: &str) {
     tracing::warn!(%error, "kafka: {reason}");
-    complaint.set(reason.to_owned());
+    // That all are down follows from what was said of each, which tells more.
+    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+        complaint.set(reason.to_owned());
+    }
 }

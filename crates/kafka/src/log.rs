@@ -204,6 +204,7 @@ impl Log for KafkaLog {
         out: &mut Vec<Entry>,
     ) -> Result<(), LogError> {
         let index = self.index(topic, partition)?;
+        self.asker.ask_first(index)?;
         if offset < self.asker.first(index) {
             let ends = self.asker.ask(index)?;
             return Err(Self::out_of_range(topic, partition, offset, ends));

@@ -164,6 +164,10 @@ pub enum LogError {
 /// - **Prefix (LOG-1):** a crash loses at most a suffix of everything appended by all, over all
 ///   topics and partitions: if a record survives, so does every record that was appended before
 ///   it. A log that keeps only durable records has this by nature.
+/// - **Distributed logs** give order, visibility and prefix *per partition*: a crash may keep one
+///   append of a call and lose another one in another partition. `bounds` then still covers what this
+///   process has appended before, and readers skip by the source of a record what they have seen.
+///   A compacted topic (definitions) may have holes.
 /// - **Time:** `log_time` is the log's stamp, made monotonic per partition.
 /// - **Errors:** after `Stopped` every later append fails the same way. `Unknown` means that the
 ///   caller must read the tail before it appends again.

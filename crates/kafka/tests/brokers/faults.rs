@@ -43,6 +43,11 @@ fn what_was_acknowledged_survives_a_killed_broker() {
     });
     log.sync().expect("the broker is back");
     let sent = sent.load(Ordering::SeqCst);
+    // The last `done` may still be running when `sync` has returned.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while (acknowledged.lock().unwrap().len() as u64) < sent && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let acknowledged = acknowledged.lock().unwrap();
     assert_eq!(acknowledged.len() as u64, sent, "every append was answered");
     let mut found = 0;
@@ -84,6 +89,7 @@ fn a_log_whose_records_time_out_stops_and_tells_everybody() {
     assert_eq!(again, error, "every later append fails the same way");
     broker("again", "kafka-1");
     drop(log);
+    options.request_timeout = Duration::from_secs(20);
     let log = open(&options);
     let left: Vec<String> =
         read_all(&*log, Topic::Profiles, 0).iter().map(|entry| text(entry).to_owned()).collect();

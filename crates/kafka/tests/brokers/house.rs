@@ -9,7 +9,7 @@ use sojourn_ports::{Append, Bounds, Entry, Log, ReadLimit, Topic};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub(crate) const ANY: ReadLimit =
     ReadLimit { records: 10_000, bytes: 8 << 20, durable_only: false };
@@ -50,14 +50,13 @@ pub(crate) fn open(options: &KafkaOptions) -> Arc<KafkaLog> {
 
 pub(crate) fn open_at(options: &KafkaOptions, clock: Arc<ManualClock>) -> Arc<KafkaLog> {
     // A topic that was made a moment ago may not be known to every broker yet.
-    let mut tries = 0;
+    let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         match KafkaLog::open(options.clone(), Arc::clone(&clock) as _) {
             Ok(log) => return Arc::new(log),
-            Err(error) if tries == 50 => panic!("{error}"),
-            Err(_) => tries += 1,
+            Err(error) if Instant::now() >= deadline => panic!("{error}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
