@@ -65,6 +65,7 @@ impl ProducerContext for Answers {
 pub(crate) struct Appender {
     producer: Arc<BaseProducer<Answers>>,
     pub(crate) book: Arc<Book>,
+    asker: Arc<Asker>,
     complaint: Complaint,
     closed: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -79,8 +80,12 @@ impl Appender {
     ) -> Result<Self, KafkaError> {
         let book = Arc::new(Book::new(options.layout.total()));
         let complaint = Complaint::default();
-        let answers =
-            Answers { book: Arc::clone(&book), asker, bell, complaint: complaint.clone() };
+        let answers = Answers {
+            book: Arc::clone(&book),
+            asker: Arc::clone(&asker),
+            bell,
+            complaint: complaint.clone(),
+        };
         let producer: BaseProducer<Answers> = options.producer().create_with_context(answers)?;
         let producer = Arc::new(producer);
         let closed = Arc::new(AtomicBool::new(false));
@@ -92,7 +97,7 @@ impl Appender {
             named.spawn(run).map_err(|error| KafkaError::ClientCreation(error.to_string()))?
         };
         let (thread, close_wait) = (Some(thread), options.sync_timeout);
-        Ok(Self { producer, book, complaint, closed, thread, close_wait })
+        Ok(Self { producer, book, asker, complaint, closed, thread, close_wait })
     }
 
     /// Enqueues a call whose limits were checked. `known` are the offsets of appends without
@@ -100,7 +105,6 @@ impl Appender {
     pub(crate) fn append(
         &self,
         appends: &[Append],
-        places: &[&(String, i32)],
         loads: &[Load],
         known: Vec<u64>,
         done: Option<Done>,
@@ -109,7 +113,8 @@ impl Appender {
         let bytes = loads.iter().map(|load| load.bytes).sum();
         self.book.admit(bytes, deadline).map_err(|error| self.explained(error))?;
         let marked = self.book.open(loads, known, done)?;
-        for ((append, place), marked) in appends.iter().zip(places).zip(&marked) {
+        for ((append, load), marked) in appends.iter().zip(loads).zip(&marked) {
+            let place = &self.asker.places[load.index];
             if let Err(error) = self.send(append, place, marked) {
                 // Part of the call may be on its way.
                 self.book.stop(&error.to_string());

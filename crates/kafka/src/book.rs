@@ -185,7 +185,7 @@ impl Book {
             if first {
                 open.offsets[append] = offset;
             }
-            let Some((index, records, bytes)) = last else { return None };
+            let (index, records, bytes) = last?;
             open.left -= 1;
             let finished = open.left == 0;
             pages.settled[index] += records;

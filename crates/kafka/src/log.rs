@@ -169,7 +169,6 @@ impl Log for KafkaLog {
             return Err(error);
         }
         let mut loads = Vec::with_capacity(appends.len());
-        let mut places = Vec::with_capacity(appends.len());
         let mut known = Vec::with_capacity(appends.len());
         for append in &appends {
             let index = self.index(append.topic, append.partition)?;
@@ -179,7 +178,6 @@ impl Log for KafkaLog {
             let empty = records == 0 && done.is_some();
             known.push(if empty { self.bounds(append.topic, append.partition)?.next } else { 0 });
             loads.push(Load { index, records, bytes });
-            places.push(&self.asker.places[index]);
         }
         if loads.iter().all(|load| load.records == 0) {
             if let Some(done) = done {
@@ -188,7 +186,7 @@ impl Log for KafkaLog {
             return Ok(());
         }
         let deadline = after(self.options.request_timeout);
-        self.appender.append(&appends, &places, &loads, known, done, deadline)
+        self.appender.append(&appends, &loads, known, done, deadline)
     }
 
     fn sync(&self) -> Result<(), LogError> {
