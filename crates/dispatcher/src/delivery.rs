@@ -1,6 +1,8 @@
 //! The transport of the product: renders messages and delivers them through the channels.
 
-use crate::{Answer, AttemptOutcome, Bounce, Capability, ChannelState, Delivery, Transport, limits};
+use crate::{
+    Answer, AttemptOutcome, Bounce, Capability, ChannelState, Delivery, Transport, limits,
+};
 use futures::FutureExt;
 use parking_lot::Mutex;
 use sojourn_channels::{Channels, Outgoing, render::Renderer, trace};
@@ -119,11 +121,16 @@ impl Transport for ChannelTransport {
                     let (outcome, detail, retry_after_ms, bounce) =
                         match tokio::time::timeout(limits::DELIVERY_WALL_MAX, work).await {
                             Ok(Ok(answered)) => answered,
-                            Ok(Err(_)) => (AttemptOutcome::Unknown, "the channel failed".into(), 0, None),
-                            Err(_) => (AttemptOutcome::Unknown, "no answer in time".into(), 0, None),
+                            Ok(Err(_)) => {
+                                (AttemptOutcome::Unknown, "the channel failed".into(), 0, None)
+                            }
+                            Err(_) => {
+                                (AttemptOutcome::Unknown, "no answer in time".into(), 0, None)
+                            }
                         };
                     tracing::debug!(?outcome, "answered");
-                    let answer = Answer { action: id, attempt, outcome, detail, retry_after_ms, bounce };
+                    let answer =
+                        Answer { action: id, attempt, outcome, detail, retry_after_ms, bounce };
                     let _ = sender.send(answer); // nobody listens any more: the log knows the intent
                     wake();
                 }

@@ -63,13 +63,7 @@ pub(crate) fn bounce(action: &Action, bounce: Bounce, detail: &str, now: Timesta
     touchpoint(action, event_names::EMAIL_BOUNCED, &id, &properties, now)
 }
 
-fn touchpoint(
-    action: &Action,
-    event: &str,
-    id: &str,
-    properties: &str,
-    now: Timestamp,
-) -> Vec<u8> {
+fn touchpoint(action: &Action, event: &str, id: &str, properties: &str, now: Timestamp) -> Vec<u8> {
     let touchpoint = Touchpoint {
         message_id: id,
         source: RECEIPT_SOURCE,

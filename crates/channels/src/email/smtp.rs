@@ -126,7 +126,9 @@ impl Server {
         }
         match asked {
             Ok(()) => {}
-            Err(Refusal::Broken(problem)) => return Submission::NotTaken(problem, Bounce::Unspecified),
+            Err(Refusal::Broken(problem)) => {
+                return Submission::NotTaken(problem, Bounce::Unspecified);
+            }
             Err(Refusal::Said { outcome, reusable }) => {
                 if reusable && command(&mut connection, Rset).await.is_ok() {
                     self.give_back(connection);
