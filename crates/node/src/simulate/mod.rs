@@ -60,7 +60,11 @@ impl Simulation {
     /// A simulation of `files`; lint errors stop it. `base`: folders in `publish` lines are relative
     /// to it.
     pub fn new(files: &Files, base: &Path) -> Result<Self> {
-        let definitions = compiled(files)?;
+        Ok(Self::of(compiled(files)?, base))
+    }
+
+    /// A simulation of compiled definitions.
+    pub fn of(definitions: Arc<Definitions>, base: &Path) -> Self {
         let mut simulation = Self {
             converter: Converter::new(&definitions),
             resolver: Resolver::new(IdentityRules::of(&definitions)),
@@ -74,7 +78,7 @@ impl Simulation {
             summary: Summary::default(),
         };
         simulation.publish(definitions);
-        Ok(simulation)
+        simulation
     }
 
     /// Runs every line of `events`, then to `until`.
