@@ -19,7 +19,8 @@ fn main() -> io::Result<()> {
             println!("cargo:rerun-if-changed={}", path.display());
             let relative = path.strip_prefix(root.join(folder)).map_err(io::Error::other)?;
             let name = relative.to_string_lossy().replace('\\', "/");
-            let _ = writeln!(code, "    ({name:?}, include_str!({:?})),", path.display().to_string());
+            let _ =
+                writeln!(code, "    ({name:?}, include_str!({:?})),", path.display().to_string());
         }
         code.push_str("];\n");
     }

@@ -70,7 +70,8 @@ mod tests {
     #[test]
     fn every_message_comes_in_two_languages() {
         for sample in &ALL {
-            let definitions = sojourn_rules::compile(&files(sample.files, false)).definitions.unwrap();
+            let definitions =
+                sojourn_rules::compile(&files(sample.files, false)).definitions.unwrap();
             for template in definitions.templates.values() {
                 let locales: Vec<_> = template.locales.keys().map(|locale| &**locale).collect();
                 assert_eq!(locales, ["en", "pl"], "{}: {}", sample.name, template.name);
@@ -81,12 +82,16 @@ mod tests {
     #[test]
     fn every_journey_has_a_scenario_and_every_scenario_holds() {
         for sample in &ALL {
-            let definitions = sojourn_rules::compile(&files(sample.files, false)).definitions.unwrap();
+            let definitions =
+                sojourn_rules::compile(&files(sample.files, false)).definitions.unwrap();
             let scenarios = sojourn_node::rehearse::read(&files(sample.files, true), &definitions)
                 .unwrap_or_else(|findings| panic!("{}: {findings:#?}", sample.name));
             for journey in &definitions.journeys {
                 assert!(
-                    scenarios.iter().any(|one| one.journeys.iter().any(|name| **name == *journey.name)
+                    scenarios.iter().any(|one| one
+                        .journeys
+                        .iter()
+                        .any(|name| **name == *journey.name)
                         && !one.expect.is_empty()),
                     "{}: nothing shows that {} sends",
                     sample.name,

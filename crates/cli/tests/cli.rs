@@ -75,6 +75,34 @@ fn lint_shows_a_typo_with_its_place_and_fails() {
 }
 
 #[test]
+fn scenarios_hold_and_a_change_of_the_policy_shows_which_do_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let shop = dir.path().to_str().unwrap();
+    assert_eq!(sojourn(&["init", shop]).code, 0);
+    let good = sojourn(&["test", shop]);
+    assert_eq!(good.code, 0, "{}{}", good.out, good.err);
+    assert!(good.out.contains("all good: 19 scenarios"), "{}", good.out);
+
+    let policy = dir.path().join("policy.yaml");
+    let text = std::fs::read_to_string(&policy).unwrap();
+    std::fs::write(policy, text.replace("from: \"21:00\"", "from: \"22:00\"")).unwrap();
+    let bad = sojourn(&["test", shop, "abandoned"]);
+    assert_eq!(bad.code, 1);
+    golden("test-differs.txt", &bad.out);
+    let json = sojourn(&["test", shop, "abandoned", "--json"]);
+    assert_eq!(json.code, 1);
+    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((json["passed"].as_u64(), json["failed"].as_u64()), (Some(6), Some(1)));
+
+    let scenario = dir.path().join("tests/abandoned-cart.yaml");
+    let text = std::fs::read_to_string(&scenario).unwrap();
+    std::fs::write(scenario, text.replace("step: remind", "step: remnd")).unwrap();
+    let slip = sojourn(&["test", shop]);
+    assert_eq!(slip.code, 1);
+    assert!(slip.out.contains("no journey of this scenario has a step `remnd`"), "{}", slip.out);
+}
+
+#[test]
 fn what_cannot_be_opened_or_reached_exits_with_3() {
     let dir = tempfile::tempdir().unwrap();
     let empty = dir.path().to_str().unwrap();

@@ -141,8 +141,8 @@ impl Page {
         let came = verdict.rows.iter().filter(|row| row.kind == RowKind::Same).count();
         if verdict.passed {
             let note = match came {
-                0 => "nothing is decided".to_owned(),
-                count => format!("{} as expected", many(count, "decision")),
+                0 => "(nothing is decided)".to_owned(),
+                count => format!("({} as expected)", many(count, "decision")),
             };
             let name = paint(Ink::Bold, &verdict.scenario);
             let mut lines =
@@ -154,7 +154,11 @@ impl Page {
         }
         let place = format!("{}:{}", verdict.file, verdict.line);
         let name = paint(Ink::Bold, &verdict.scenario);
-        let mut lines = vec![format!("  {} {name} {}", paint(Ink::Bad, "✗"), paint(Ink::Dim, &place))];
+        let mut lines = vec![format!(
+            "  {} {name} {}",
+            paint(Ink::Bad, "✗"),
+            paint(Ink::Dim, &format!("({place})"))
+        )];
         for problem in &verdict.problems {
             lines.extend(self.said("stopped", Ink::Bad, problem));
         }
@@ -202,7 +206,7 @@ impl Page {
         lines
     }
 
-    /// `Mon 2 Mar 11:00  ada  abandoned-cart/remind  approve by email`
+    /// `Mon 2 Mar 11:00 · ada · abandoned-cart/remind · approve by email`
     fn decision(&self, row: &Value) -> String {
         let text = |field: &str| row[field].as_str().unwrap_or("");
         let person = row["person"].as_str().or_else(|| row["identifiers"][0]["value"].as_str());
@@ -222,7 +226,7 @@ impl Page {
             parts.push(format!("until {}", self.value(text("until"))));
         }
         parts.retain(|part| !part.is_empty());
-        parts.join("  ")
+        parts.join(" · ")
     }
 
     /// A value as people read it: an instant in the workspace's zone, anything else as it is.

@@ -52,8 +52,7 @@ pub(super) fn people<'n>(reader: &Reader<'_>, node: &'n Node) -> Vec<Person<'n>>
 }
 
 fn person<'n>(reader: &Reader<'_>, name: &'n str, about: &'n Node) -> Option<Person<'n>> {
-    let mut person =
-        Person { name, traits: Map::new(), device: None, agrees: Vec::new() };
+    let mut person = Person { name, traits: Map::new(), device: None, agrees: Vec::new() };
     if about.is_null() {
         return Some(person);
     }
@@ -138,9 +137,25 @@ fn consent(reader: &Reader<'_>, node: &Node) -> Option<Consent> {
 }
 
 const KEYS: [&str; 19] = [
-    "at", "person", "event", "properties", "agrees", "refuses", "traits", "source", "context",
-    "type", "userId", "anonymousId", "previousId", "groupId", "name", "messageId", "timestamp",
-    "note", "with",
+    "at",
+    "person",
+    "event",
+    "properties",
+    "agrees",
+    "refuses",
+    "traits",
+    "source",
+    "context",
+    "type",
+    "userId",
+    "anonymousId",
+    "previousId",
+    "groupId",
+    "name",
+    "messageId",
+    "timestamp",
+    "note",
+    "with",
 ];
 const COMMAND_KEYS: [&str; 9] =
     ["at", "command", "journey", "channel", "class", "person", "dir", "endpoint", "reason"];
@@ -181,7 +196,9 @@ fn read(
             "person" => {
                 let name = reader.text(value, "`person`")?;
                 message.insert("userId".into(), name.into());
-                if let Some(device) = people.iter().find(|one| one.name == name).and_then(|one| one.device.as_ref()) {
+                if let Some(device) =
+                    people.iter().find(|one| one.name == name).and_then(|one| one.device.as_ref())
+                {
                     message.insert("context".into(), json!({ "device": { "id": device } }));
                 }
                 who = Some(name);
