@@ -48,7 +48,9 @@ fn workspace(scenario: &str) -> Files {
 
 fn read_one(scenario: &str) -> Result<(Vec<Scenario>, Arc<Definitions>), Vec<String>> {
     let mut files = workspace(scenario);
-    let tests = files.0.split_off("tests/");
+    let mut tests = files.0.clone();
+    tests.retain(|path, _| path.starts_with("tests/"));
+    files.0.retain(|path, _| !path.starts_with("tests/"));
     let compiled = sojourn_rules::compile(&files);
     let definitions = compiled.definitions.unwrap_or_else(|| panic!("{:#?}", compiled.findings));
     match read(&Files(tests), &definitions) {

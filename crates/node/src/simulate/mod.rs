@@ -5,9 +5,11 @@
 
 mod command;
 mod summary;
+mod what_if;
 
 pub use command::{CommandLine, Order};
-pub use summary::{JourneyCounts, Summary};
+pub use summary::{Coverage, JourneyCounts, Summary};
+pub use what_if::{WHAT_IF_FORMS, WhatIf};
 
 use crate::definitions::compiled;
 use crate::workspace::read_workspace;
@@ -112,7 +114,8 @@ impl Simulation {
             self.apply(&Record::Tick, end, watch)?;
         }
         self.summary.to = Some(end);
-        self.summary.finish();
+        let partition = &self.partition;
+        self.summary.finish(|id| partition.profile(id));
         Ok(self.summary)
     }
 
