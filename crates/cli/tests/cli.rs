@@ -195,6 +195,24 @@ fn the_story_of_the_demo_runs_through_simulate_and_gives_the_same_bytes_twice() 
     assert!(first.len() > 10_000);
     assert!(page.contains("abandoned-cart") && page.contains("suppress: cap"), "{page}");
 
+    assert!(page.contains("who agreed to what") && page.contains("email marketing"), "{page}");
+
+    let what_if = |change: &str| {
+        sojourn(&["simulate", &shop, "--events", &events, "--what-if", change, "--json"])
+    };
+    let run = what_if("cap.weekly=1");
+    assert_eq!(run.code, 0, "{}", run.err);
+    let json: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    let capped = |which: &str| json[which]["verdicts"]["suppress: cap"].as_u64().unwrap();
+    assert!(capped("compared") > capped("summary"), "{}", run.out);
+    assert!(
+        json["compared"]["contacts_per_week"]["2"].as_u64()
+            < json["summary"]["contacts_per_week"]["2"].as_u64()
+    );
+    let unknown = what_if("cap.weekl=1");
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.err.contains("no cap `weekl`") && unknown.err.contains("weekly"));
+
     // A lint error stops it.
     let policy = dir.path().join("shop/policy.yaml");
     let text = std::fs::read_to_string(&policy).unwrap();

@@ -68,12 +68,13 @@ impl Simulate {
         let other = other.map(|(dir, definitions)| Ok((dir, self.changed(definitions)?)));
         let other = other.transpose().map_err(|error: anyhow::Error| usage(error.to_string()))?;
         let out = self.decisions.as_deref();
+        let this = &self;
         // Both at once: two versions take little longer than one.
         let (summary, compared) = std::thread::scope(|scope| {
             let second = other.map(|(dir, definitions)| {
-                scope.spawn(move || self.simulate(dir, definitions, until, None, false))
+                scope.spawn(move || this.simulate(dir, definitions, until, None, false))
             });
-            let first = self.simulate(&self.dir, here, until, out, true);
+            let first = this.simulate(&this.dir, here, until, out, true);
             (first, second.map(|thread| thread.join()))
         });
         let summary = summary?;
