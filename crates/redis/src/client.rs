@@ -208,7 +208,9 @@ fn kind(options: &RedisOptions) -> Result<Kind, RedisError> {
         "redis+cluster" => "redis",
         "rediss+cluster" => "rediss",
         "redis+sentinel" | "rediss+sentinel" => {
-            return Err(refused("Sentinel is not supported yet; name the master, or use a cluster"));
+            return Err(refused(
+                "Sentinel is not supported yet; name the master, or use a cluster",
+            ));
         }
         _ => return Err(refused("the scheme must be redis, rediss or redis+cluster")),
     };

@@ -173,7 +173,9 @@ impl RedisGate {
     /// `ticket` was taken.
     pub fn settle(&self, ticket: u64) -> Result<(), String> {
         let end = Timestamp::MAX.0;
-        self.forget(&|field, [at, set, _]| is_revocation(field) && at == end && set <= signed(ticket))
+        self.forget(&|field, [at, set, _]| {
+            is_revocation(field) && at == end && set <= signed(ticket)
+        })
     }
 
     /// Forgets marks that can concern nobody any more (LIM-1): the caller vouches that every action
@@ -204,8 +206,7 @@ impl RedisGate {
         for batch in found.chunks(2 * RELEASE_BATCH) {
             let args: Vec<&[u8]> = batch.iter().map(|part| &part[..]).collect();
             let keys = std::slice::from_ref(&hash);
-            let _: Vec<String> =
-                self.shared.client.run_again(&script::GATE_FORGET, keys, &args)?;
+            let _: Vec<String> = self.shared.client.run_again(&script::GATE_FORGET, keys, &args)?;
         }
         Ok(())
     }
@@ -396,7 +397,8 @@ struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let (session, permit) = (std::mem::take(&mut self.session), std::mem::take(&mut self.permit));
+        let (session, permit) =
+            (std::mem::take(&mut self.session), std::mem::take(&mut self.permit));
         self.shared.release(session, permit);
     }
 }

@@ -77,7 +77,9 @@ mod tests {
     #[test]
     fn eviction_is_refused_only_where_it_can_happen() {
         let page = |maxmemory: u64| {
-            format!("role:master\r\nmaxmemory:{maxmemory}\r\nmaxmemory_policy:allkeys-lru\r\naof_enabled:1\r\n")
+            format!(
+                "role:master\r\nmaxmemory:{maxmemory}\r\nmaxmemory_policy:allkeys-lru\r\naof_enabled:1\r\n"
+            )
         };
         assert!(!judge(&page(0), false)[0].refused);
         assert!(judge(&page(1 << 30), false)[0].refused);
@@ -89,6 +91,8 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert!(!found[0].refused && found[0].setting == "appendonly");
         assert!(found[1].refused && found[1].to_string().contains("master"));
-        assert!(judge("role:master\naof_enabled:1\nmaxmemory_policy:noeviction\n", false).is_empty());
+        assert!(
+            judge("role:master\naof_enabled:1\nmaxmemory_policy:noeviction\n", false).is_empty()
+        );
     }
 }

@@ -170,12 +170,7 @@ impl RedisStore {
         }
     }
 
-    fn write(
-        &self,
-        owner: &str,
-        claim: &Claim,
-        checkpoint: &Checkpoint,
-    ) -> Result<(), StateError> {
+    fn write(&self, owner: &str, claim: &Claim, checkpoint: &Checkpoint) -> Result<(), StateError> {
         let keys = self.keys(owner);
         let epoch = claim.epoch.to_string();
         let expected = position_text(claim.position);
@@ -389,8 +384,7 @@ impl StateStore for RedisStore {
         for name in names {
             let mut command = redis::cmd("HGET");
             command.arg(self.client.key(&tag(&name), "head")).arg("position");
-            let position: Option<String> =
-                self.client.ask(&command).map_err(StateError::Failed)?;
+            let position: Option<String> = self.client.ask(&command).map_err(StateError::Failed)?;
             if let Some(position) = position {
                 owners.push((name, number(&position)?));
             }
