@@ -9,6 +9,9 @@
 //! - A script first compares the epoch and the *expected position*, then writes, the position last. A
 //!   store that was rolled back stands at another position: the write is refused as
 //!   [`sojourn_ports::StateError::Unknown`], the owner claims anew and replays.
+//! - With `appendfsync always` an acknowledged write survives a crash. With `everysec` the last two
+//!   seconds may be gone, state and position together; marks of the gate have no such partner, so a
+//!   gate wants `always`.
 //! - The same check makes a script that was sent twice (a retry after a lost answer) harmless.
 //! - Epochs and versions are at least the server's time in microseconds: they grow over a store that
 //!   was emptied or rolled back, as long as the server's clock does not fall behind what it has

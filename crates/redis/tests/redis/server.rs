@@ -113,6 +113,8 @@ fn spawn(port: u16, dir: &TempDir, flags: &[String]) -> Child {
     let mut command = Command::new("redis-server");
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
     command.arg("--dir").arg(dir.path()).args(["--appendonly", "yes"]);
+    // With `everysec` an answer may precede the write to the file by two seconds.
+    command.args(["--appendfsync", "always"]);
     command.args(["--enable-debug-command", "local"]).args(flags);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().expect("redis-server is installed")
