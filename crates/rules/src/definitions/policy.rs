@@ -37,6 +37,8 @@ pub struct LintLevel {
     pub level: Option<Severity>,
     /// Why.
     pub because: Name,
+    /// Line in policy.yaml.
+    pub line: u32,
 }
 
 /// A setting with what it did.

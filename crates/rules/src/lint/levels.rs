@@ -90,7 +90,7 @@ pub(crate) fn load(source: Source<'_>, table: &Table<'_>) -> Vec<LintLevel> {
             );
             continue;
         }
-        levels.push(LintLevel { rule, level, because });
+        levels.push(LintLevel { rule, level, because, line: place.line });
     }
     levels
 }
@@ -118,7 +118,31 @@ pub(crate) fn apply(levels: &[LintLevel], findings: &mut Vec<Finding>) -> Vec<Ap
         }
         true
     });
+    findings.extend(applied.iter().map(told));
     applied
+}
+
+/// A setting says itself, with its reason, wherever findings are shown or kept.
+fn told(applied: &AppliedLevel) -> Finding {
+    let AppliedLevel { setting, findings } = applied;
+    let level = match setting.level {
+        None => "off",
+        Some(Severity::Error) => "an error",
+        Some(_) => "a warning",
+    };
+    let plural = if *findings == 1 { "" } else { "s" };
+    Finding {
+        severity: Severity::Info,
+        rule: "set-level",
+        file: "policy.yaml".to_owned(),
+        line: setting.line,
+        column: 1,
+        message: format!(
+            "`{}` is {level} here ({findings} finding{plural}): {}",
+            setting.rule, setting.because
+        ),
+        remedy: "remove the setting when its reason no longer holds".to_owned(),
+    }
 }
 
 /// The section of LINTS.md on a rule.

@@ -115,7 +115,7 @@ fn read(files: &Files, findings: &Findings) -> Option<Definitions> {
         }
     }
     let segments = match parse(files, "segments.yaml", findings) {
-        Ok(Some(root)) => segments::load(source("segments.yaml"), &root, &mut catalog),
+        Ok(Some(root)) => segments::load(source("segments.yaml"), &root, &mut catalog, &policy),
         _ => BTreeMap::new(),
     };
     let (templates, broken_templates) = template::load_all(files, findings, &workspace);

@@ -109,7 +109,7 @@ fn wording_is_reported_with_its_line_and_passage() {
         findings(&[("journeys/j.yaml", &journey), (&head, &name), (&body, &text)])
     };
     assert_eq!(
-        with("en", "Hello\nHurry, only 3 left!", "marketing"),
+        with("en", "Hello\nHurry up, only 3 left!", "marketing"),
         ["templates/t/en.txt:2 false-scarcity", "templates/t/en.txt:2 false-scarcity"]
     );
     assert_eq!(
@@ -178,6 +178,9 @@ fn levels_need_a_known_rule_and_a_reason() {
     assert!(!after.findings.iter().any(|f| f.rule == "no-expiry"));
     assert_eq!((&*after.levels[0].setting.rule, after.levels[0].findings), ("no-expiry", 1));
     assert_eq!(&*after.levels[0].setting.because, "Old news is fine here.");
+    let told = after.findings.iter().find(|f| f.rule == "set-level").expect("it says itself");
+    assert_eq!((told.severity, told.line), (Severity::Info, 11));
+    assert!(told.message.contains("Old news is fine here."), "{}", told.message);
     let raised = changes(&off.replace("off", "error"));
     assert!(raised.definitions.is_none());
     assert!(raised.findings.iter().any(|f| f.rule == "no-expiry" && f.severity == Severity::Error));
