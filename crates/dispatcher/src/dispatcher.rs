@@ -4,7 +4,7 @@ use crate::channel::ChannelUse;
 use crate::flush::Record;
 use crate::lane::Lane;
 use crate::pending::{Pending, Rank, State};
-use crate::receipt::receipt;
+use crate::receipt::{bounce, receipt};
 use crate::recover::{Learned, LearnedMap};
 use crate::{DispatchError, Options, Ports, Transport, limits, metrics};
 use bytes::Bytes;
@@ -311,7 +311,7 @@ impl Dispatcher {
         }
     }
 
-    /// An action is done with: outcome and receipt.
+    /// An action is done with: outcome and receipt, and what a final failure says of the address.
     ///
     /// CAP-1: when some attempt may have gone out, a failure or refusal is *unknown*, so that its
     /// reservation goes on counting.
@@ -319,6 +319,7 @@ impl Dispatcher {
         self.touch(id);
         self.unplace(id);
         let Some(pending) = self.pending.remove(&id) else { return };
+        let failed = result == DispatchResult::Failed;
         let result = match result {
             DispatchResult::Failed | DispatchResult::Refused if pending.history.maybe_sent => {
                 DispatchResult::Unknown
@@ -347,6 +348,14 @@ impl Dispatcher {
             value: receipt(action, result, detail, now).into(),
             intent: false,
         });
+        if let Some(of) = pending.bounce.filter(|_| failed && &*pending.action.channel == "email") {
+            self.outbox.push(Record {
+                topic: Topic::Touchpoints,
+                partition: pending.action.profile.partition(shards),
+                value: bounce(&pending.action, of, &detail, now).into(),
+                intent: false,
+            });
+        }
     }
 
     /// Writes what came of an attempt or of an action.

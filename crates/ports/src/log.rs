@@ -162,6 +162,13 @@ pub enum LogError {
         /// What is known.
         reason: String,
     },
+    /// The log cannot be reached, or is behind (distributed logs): nothing was appended or read.
+    /// Try again later; nothing is lost.
+    #[error("the log cannot be reached: {reason}; it is tried again")]
+    Unavailable {
+        /// What is known.
+        reason: String,
+    },
     /// The wanted offset is no longer, or not yet, in the partition.
     #[error("offset {wanted} of {topic}/{partition} is outside {first}..{next}")]
     OutOfRange {
@@ -210,6 +217,8 @@ pub enum LogError {
 ///   values a first part (*partial append*). Such a call answers with an error or not at all, never
 ///   `Ok`. Who needs several partitions to agree reads them or appends again; see the module's
 ///   documentation.
+///   There order, visibility and prefix hold *per partition*; `bounds` still covers what this process
+///   has appended before. A compacted topic (definitions) may have holes.
 /// - **Time:** `log_time` is the log's stamp, made monotonic per partition.
 /// - **Errors:** after `Stopped` every later append fails the same way. `Unknown` means that the
 ///   caller must read the tail before it appends again.

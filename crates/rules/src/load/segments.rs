@@ -1,9 +1,10 @@
 //! segments.yaml
 
+use super::names::KNOWN_PURPOSES;
 use crate::cel::{self, Catalog, Events, Expect, Site};
-use crate::definitions::Segment;
+use crate::definitions::{Policy, Segment};
 use crate::expr::Expr;
-use crate::finding::Source;
+use crate::finding::{Source, suggest};
 use crate::limits::SEGMENTS_MAX;
 use crate::reader::{Table, checked_name};
 use crate::yaml::{Node, Place};
@@ -15,6 +16,7 @@ pub(super) fn load(
     source: Source<'_>,
     root: &Node,
     catalog: &mut Catalog,
+    policy: &Policy,
 ) -> BTreeMap<Name, Segment> {
     let mut segments = BTreeMap::new();
     let mut places = BTreeMap::new();
@@ -34,7 +36,7 @@ pub(super) fn load(
         }
         for (name, place, node) in entries.into_iter().take(SEGMENTS_MAX) {
             if checked_name(&source, place, &name, "a segment")
-                && let Some(segment) = segment(source, &name, node, catalog)
+                && let Some(segment) = segment(source, &name, node, catalog, policy)
             {
                 places.insert(name.clone(), place);
                 segments.insert(name, segment);
@@ -50,13 +52,32 @@ pub(super) fn load(
     segments
 }
 
-fn segment(source: Source<'_>, name: &Name, node: &Node, catalog: &Catalog) -> Option<Segment> {
+fn segment(
+    source: Source<'_>,
+    name: &Name,
+    node: &Node,
+    catalog: &Catalog,
+    policy: &Policy,
+) -> Option<Segment> {
     let table = Table::new(source, node, "this segment")?;
     let site = Site { source, catalog, events: Events::None, run: false };
     let when = table
         .required("when")
         .and_then(|node| cel::compile(&site, node, "when", Expect::Condition));
     let purpose = table.text("purpose");
+    if let Some(purpose) = &purpose {
+        let first = purpose.split('/').next().unwrap_or_default();
+        let known = policy.purposes.iter().map(|purpose| &*purpose.name);
+        let known: Vec<&str> = known.chain(KNOWN_PURPOSES.iter().copied()).collect();
+        if !known.contains(&first) {
+            source.error(
+                "unknown-purpose",
+                table.key_place("purpose"),
+                format!("policy.yaml declares no purpose `{first}`"),
+                suggest(first, known, "declare it under `purposes`"),
+            );
+        }
+    }
     table.choice("given_by", &[("customer", true), ("inferred", false)]);
     table.get("about");
     table.finish();
