@@ -331,6 +331,15 @@ impl Dispatcher {
         metrics::finished(&pending.action.channel, result.as_str());
         self.outcome(&pending, result, &detail, now);
         self.receipt(&pending.action, result, &detail, now);
+        let shards = self.ports.log.partitions(Topic::Touchpoints);
+        if let Some(of) = pending.bounce.filter(|_| failed && &*pending.action.channel == "email") {
+            self.outbox.push(Record {
+                topic: Topic::Touchpoints,
+                partition: pending.action.profile.partition(shards),
+                value: bounce(&pending.action, of, &detail, now).into(),
+                intent: false,
+            });
+        }
     }
 
     /// Tells the engine what became of an action.
@@ -348,14 +357,6 @@ impl Dispatcher {
             value: receipt(action, result, detail, now).into(),
             intent: false,
         });
-        if let Some(of) = pending.bounce.filter(|_| failed && &*pending.action.channel == "email") {
-            self.outbox.push(Record {
-                topic: Topic::Touchpoints,
-                partition: pending.action.profile.partition(shards),
-                value: bounce(&pending.action, of, &detail, now).into(),
-                intent: false,
-            });
-        }
     }
 
     /// Writes what came of an attempt or of an action.
