@@ -6,6 +6,4 @@ sojourn_model::planted_bugs! {
     DuplicateCounts,
     /// IDN-1: only the strongest identifier of a touchpoint is looked at.
     UnionForgotten,
-    /// IDN-1: a shard believes its nodes, though a successor may have moved the graph on.
-    NodesBelieved,
 }

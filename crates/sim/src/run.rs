@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn short_runs_hold_and_are_the_same_twice() {
-        for seed in 1..=2 {
+        // The third has several owners of a partition and appends that arrive in part.
+        for seed in 1..=3 {
             let (a, b) = (run(seed, true, 300), run(seed, true, 300));
             assert!(a.violations.is_empty(), "seed {seed}: {:?}", a.violations);
             assert!(a.trace == b.trace && a.trace.len() > 100, "seed {seed} differs from itself");

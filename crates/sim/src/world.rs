@@ -140,7 +140,7 @@ impl World {
         log.set_random(Box::new(move || log_random.next()));
         let mut store_random = random.fork();
         store.set_random(Box::new(move || store_random.next()));
-        let distributed = seed % 3 == 0;
+        let distributed = seed.is_multiple_of(3);
         log.set_distributed(distributed);
         // Half of the runs are light on faults, so that deep states are reached.
         let faults = if random.one_in(2) {
