@@ -4,10 +4,13 @@ mod advance;
 mod ends;
 mod entries;
 mod entry;
+mod timed;
 mod timers;
 mod waiting;
 
 pub use entries::Entries;
+pub(crate) use entry::EntryKey;
+pub(crate) use timed::{Appointment, Occurred};
 
 use crate::event::StoredEvent;
 use serde::{Deserialize, Serialize};

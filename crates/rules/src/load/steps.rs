@@ -169,6 +169,7 @@ fn step_kind(
         "update" => update(reading, &table.table("update", "`update`")?),
         "emit" => emit(reading, &table.table("emit", "`emit`")?),
         "throttle" => throttle(reading, &table.table("throttle", "`throttle`")?),
+        "enter" => super::enter::enter(reading, &table.table("enter", "`enter`")?),
         "goal" => {
             table.choice("goal", &[("reached", ())])?;
             Some(StepKind::Goal)
@@ -191,23 +192,11 @@ fn later(reading: &Reading<'_>, table: &Table<'_>, kind: &str, id: &Name) {
         "call" => {
             ("call", "`call`", &["url", "method", "body", "timeout", "as", "on_error", "headers"])
         }
-        "enter" => ("enter", "`enter`", &["journey", "key"]),
         _ => ("digest", "`digest`", &["key", "window", "max", "as"]),
     };
     if let Some(inner) = table.table(what.0, what.1) {
         for key in what.2 {
             inner.get(key);
-        }
-        if what.0 == "enter"
-            && let Some(name) = inner.required_text("journey")
-            && !reading.context.journeys.contains(&name)
-        {
-            reading.source.error(
-                "unknown-journey",
-                inner.key_place("journey"),
-                format!("there is no journey `{name}`"),
-                suggest(&name, reading.context.journeys.iter().map(|name| &**name), "write one"),
-            );
         }
         inner.finish();
     }
