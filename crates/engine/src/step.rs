@@ -309,7 +309,8 @@ impl Step<'_> {
                 ("Attribute Changed".into(), Value::Null, cause, by, Some(said))
             }
             Queued::Enter { journey, key, cause, by } => {
-                let event = EventView { message_id: &cause, by, ..self.own_event("Journey Entered") };
+                let own = self.own_event("Journey Entered");
+                let event = EventView { message_id: &cause, by, ..own };
                 self.enter_named(&journey, &event, key);
                 return;
             }

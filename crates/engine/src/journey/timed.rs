@@ -11,7 +11,7 @@ use crate::pace::Pace;
 use crate::scope::EventRef;
 use crate::step::Step;
 use crate::timing::{day_of, local_of, parse_date, parse_zone, plus_days, resolve, yearly_on};
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta};
+use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use sojourn_model::{Name, Timestamp, Value};
@@ -87,7 +87,7 @@ impl Step<'_> {
     }
 
     /// An event of ours, without anything in it: what an entry that no record triggers enters with.
-    pub(crate) fn own_event(&mut self, name: &'static str) -> EventView<'static> {
+    pub(crate) fn own_event<'e>(&mut self, name: &'static str) -> EventView<'e> {
         EventView {
             name,
             channel: "journey",
@@ -280,8 +280,8 @@ fn occurrence_of(
     };
     match &schedule.when {
         Occurrences::Once(day, minute) => {
-            let local: NaiveDateTime = NaiveDate::and_hms_opt(day, 0, 0)?;
-            let found = at(local.checked_add_signed(TimeDelta::minutes(i64::from(*minute)))?);
+            let midnight = day.and_hms_opt(0, 0, 0)?;
+            let found = at(midnight.checked_add_signed(TimeDelta::minutes(i64::from(*minute)))?);
             comes(found.0, found.1).then_some(found)
         }
         Occurrences::Cron(cron) => {
