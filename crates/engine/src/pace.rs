@@ -63,8 +63,7 @@ mod tests {
 
     #[test]
     fn the_parts_of_the_partitions_add_up() {
-        let whole: u32 =
-            (0..7).map(|id| Pace::share(500, DurationMs(60_000), id, 7).0).sum();
+        let whole: u32 = (0..7).map(|id| Pace::share(500, DurationMs(60_000), id, 7).0).sum();
         assert_eq!(whole, 500);
         assert_eq!(Pace::share(2, DurationMs(60_000), 3, 8), (1, DurationMs(240_000)));
         assert_eq!(Pace::share(5, DurationMs(60_000), 0, 1), (5, DurationMs(60_000)));

@@ -228,13 +228,7 @@ impl Step<'_> {
     }
 
     /// `enter`: the other journey begins after the record.
-    fn enter_other(
-        &mut self,
-        id: RunId,
-        pinned: &Pinned,
-        journey: &Name,
-        key: Option<&Condition>,
-    ) {
+    fn enter_other(&mut self, id: RunId, pinned: &Pinned, journey: &Name, key: Option<&Condition>) {
         let key = match key.map(|key| self.step_value(id, pinned, key)) {
             None => EntryKey::Own,
             Some(None | Some(Value::Null)) => EntryKey::Missing,

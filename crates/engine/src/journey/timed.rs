@@ -74,7 +74,9 @@ impl Step<'_> {
         let Some(installed) = self.shared.current.clone() else { return };
         self.remember_segments();
         for (place, journey) in installed.definitions.journeys.iter().enumerate() {
-            let Trigger::Segment { segment, enter: true } = &journey.entry.trigger else { continue };
+            let Trigger::Segment { segment, enter: true } = &journey.entry.trigger else {
+                continue;
+            };
             let live = self.registers.backfills.get(&journey.name);
             if live.is_some_and(|live| *live > known) && self.profile.segments.contains(segment) {
                 let event = self.own_event("Segment Changed");

@@ -32,11 +32,10 @@ impl Partition {
             registers.backfills.entry(journey.clone()).or_insert(registers.publishes);
         }
         let current = self.shared.current.as_ref();
-        registers.paces.retain(|journey, _| {
-            current.is_some_and(|current| current.place(journey).is_some())
-        });
-        registers.sweep =
-            (!self.roster.is_empty()).then_some(Sweep { at: self.now, after: None });
+        registers
+            .paces
+            .retain(|journey, _| current.is_some_and(|current| current.place(journey).is_some()));
+        registers.sweep = (!self.roster.is_empty()).then_some(Sweep { at: self.now, after: None });
     }
 
     fn part(&self, sweep: Sweep, people: usize) -> impl Iterator<Item = ProfileId> {
@@ -65,10 +64,9 @@ impl Partition {
             }
         }
         self.registers.sweep = match people.last() {
-            Some(last) if people.len() == SWEEP_PEOPLE_MAX => Some(Sweep {
-                at: sweep.at.plus(DurationMs(SWEEP_EVERY_MS)),
-                after: Some(*last),
-            }),
+            Some(last) if people.len() == SWEEP_PEOPLE_MAX => {
+                Some(Sweep { at: sweep.at.plus(DurationMs(SWEEP_EVERY_MS)), after: Some(*last) })
+            }
             _ => None,
         };
     }

@@ -47,9 +47,8 @@ const SEARCH_DAYS_MAX: usize = 366 * 8 + 2;
 impl Cron {
     /// Reads an expression; the error says which field is wrong and what it may be.
     pub fn parse(text: &str) -> Result<Self, String> {
-        const MONTHS: &[&str] = &[
-            "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
-        ];
+        const MONTHS: &[&str] =
+            &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
         const DAYS: &[&str] = &["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
         let fields: Vec<&str> = text.split_whitespace().collect();
         let [minute, hour, day, month, weekday] = fields[..] else {
@@ -109,7 +108,11 @@ fn field(
     names: &[&str],
     first_name: u32,
 ) -> Result<u64, String> {
-    let wrong = || format!("its {what} is `{text}`: write numbers from {least} to {most}, *, ranges (1-5), steps (*/10) or lists (1,15)");
+    let wrong = || {
+        format!(
+            "its {what} is `{text}`: write numbers from {least} to {most}, *, ranges (1-5), steps (*/10) or lists (1,15)"
+        )
+    };
     let one = |text: &str| -> Option<u32> {
         let lower = text.to_lowercase();
         if let Some(place) = (0..).zip(names).find(|(_, name)| **name == lower) {

@@ -40,7 +40,8 @@ pub(super) fn load(reading: &mut Reading<'_>, node: &Node) -> Option<Entry> {
         .get("key")
         .and_then(|node| reading.expression(node, "key", events, false, Expect::Key));
     let backfill = table.flag("backfill");
-    if backfill.is_some() && !matches!(&trigger, None | Some(Trigger::Segment { enter: true, .. })) {
+    if backfill.is_some() && !matches!(&trigger, None | Some(Trigger::Segment { enter: true, .. }))
+    {
         source.error(
             "backfill",
             table.key_place("backfill"),
@@ -142,9 +143,8 @@ fn trigger(reading: &Reading<'_>, table: &Table<'_>) -> Option<Trigger> {
             Some(Trigger::Attribute { name, changed })
         }
         "date" => date_trigger(reading, &table.table("date", "`date`")?),
-        "schedule" => {
-            schedule_trigger(reading, &table.table("schedule", "`schedule`")?).map(Trigger::Schedule)
-        }
+        "schedule" => schedule_trigger(reading, &table.table("schedule", "`schedule`")?)
+            .map(Trigger::Schedule),
         "api" => {
             if table.flag("api") == Some(false) {
                 source.error(
@@ -180,7 +180,6 @@ fn segment_trigger(reading: &Reading<'_>, table: &Table<'_>) -> Option<Trigger> 
     Some(Trigger::Segment { segment, enter })
 }
 
-
 fn known_segment(reading: &Reading<'_>, table: &Table<'_>, segment: &Name) {
     if !reading.context.catalog.segments.contains_key(segment) {
         table.source.error(
@@ -213,7 +212,10 @@ fn date_trigger(reading: &Reading<'_>, table: &Table<'_>) -> Option<Trigger> {
     let path: Vec<Name> = name.split('.').map(Name::from).collect();
     check_attribute(reading, place, &path);
     if let Known::Type(kind) = reading.context.catalog.attribute_type(&path)
-        && !matches!(kind, Type::Any | Type::Text | Type::Date | Type::TimestampText | Type::Instant)
+        && !matches!(
+            kind,
+            Type::Any | Type::Text | Type::Date | Type::TimestampText | Type::Instant
+        )
     {
         source.error(
             "type-mismatch",

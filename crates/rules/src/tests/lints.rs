@@ -242,10 +242,7 @@ fn journey_steps() {
         "  - call: { ulr: 'http://x' }",
         &["journeys/j.yaml:8 not-yet", "journeys/j.yaml:8 unknown-key"],
     );
-    with(
-        "  - enter: { journey: jj }",
-        &["journeys/j.yaml:8 unknown-journey"],
-    );
+    with("  - enter: { journey: jj }", &["journeys/j.yaml:8 unknown-journey"]);
     with("  - enter: { journey: j }", &["journeys/j.yaml:8 enter-circle"]);
     with("  - digest: { window: 4h }", &["journeys/j.yaml:8 not-yet"]);
     let send = |settings: &str, expected: &[&str]| {
