@@ -162,7 +162,7 @@ def python(binary, folder):
 # ---- a real SMTP server ---------------------------------------------------------------------------
 
 class Sink:
-    """aiosmtpd: takes mail, is busy once for slow@, knows no nobody@."""
+    """aiosmtpd: takes mail, is busy once for slow@, knows no nobody@, has no room for full@."""
 
     def __init__(self):
         from aiosmtpd.controller import Controller
@@ -174,6 +174,8 @@ class Sink:
         self.recipients.append(address)
         if address == "nobody@x.example":
             return "550 5.1.1 no such user"
+        if address == "full@x.example":
+            return "552 5.2.2 mailbox full"
         if address == "slow@x.example" and self.recipients.count(address) == 1:
             return "451 4.7.1 come back later"
         envelope.rcpt_tos.append(address)
@@ -240,6 +242,14 @@ def smtp(binary, folder):
         yield "an unknown recipient is tried once", lambda: (
             house.post(*known("nobody"), ping("nobody", 1)), until(lambda: "nobody@x.example" in sink.recipients),
             time.sleep(QUIET_SECONDS), sink.recipients.count("nobody@x.example") == 1)[-1]
+        # A message after the bounce would be a second RCPT: the address is suppressed now.
+        yield "an unknown recipient has bounced: nothing more is tried", lambda: (
+            house.post(ping("nobody", 2)), time.sleep(QUIET_SECONDS), sink.recipients.count("nobody@x.example") == 1)[-1]
+        # A full mailbox is a soft bounce: the next message is tried.
+        yield "a full mailbox is tried again with the next message", lambda: (
+            house.post(*known("full"), ping("full", 1)), until(lambda: "full@x.example" in sink.recipients),
+            time.sleep(QUIET_SECONDS), house.post(ping("full", 2)),
+            until(lambda: sink.recipients.count("full@x.example") == 2))[-1]
         yield "one click, and nothing more comes", one_click
     finally:
         house.stop()

@@ -1,6 +1,7 @@
 //! CPU time of this thread, this process, another process.
 
 use rustix::time::{ClockId, clock_gettime};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 fn of(clock: ClockId) -> Duration {
@@ -21,8 +22,25 @@ pub fn process() -> Duration {
 
 /// User and system time of another process, from `/proc`; in steps of a hundredth of a second.
 pub fn of_process(pid: u32) -> Option<Duration> {
+    ticks(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The same per name of a thread; a thread that ended meanwhile is not in it. Numbers at the end of
+/// a name are left out: `profiles 3` counts as `profiles`.
+pub fn of_threads(pid: u32) -> Option<BTreeMap<String, Duration>> {
+    let mut times = BTreeMap::new();
+    for entry in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+        // It may end while it is looked at.
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        let name = stat.split_once('(')?.1.rsplit_once(')')?.0;
+        let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || "-/ ".contains(c));
+        *times.entry(name.to_owned()).or_default() += ticks(&stat)?;
+    }
+    Some(times)
+}
+
+fn ticks(stat: &str) -> Option<Duration> {
     const TICKS_PER_SECOND: u64 = 100;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name may hold blanks; fields are counted after its closing bracket.
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
     let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
@@ -34,4 +52,26 @@ pub fn resident() -> u64 {
     const PAGE: u64 = 4_096;
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * PAGE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_counted_by_name() {
+        let busy = std::thread::Builder::new().name("busy 1".to_owned());
+        let busy = busy.spawn(|| {
+            let mut sum = 0u64;
+            while thread() < Duration::from_millis(200) {
+                sum = std::hint::black_box(sum + 1);
+            }
+            of_threads(std::process::id())
+        });
+        let seen = busy.expect("a thread").join().expect("no panic").expect("the process is there");
+        assert!(seen["busy"] >= Duration::from_millis(100), "{seen:?}");
+        let all = of_process(std::process::id()).expect("the process is there");
+        assert!(all >= seen["busy"], "{all:?} {seen:?}");
+        assert_eq!(of_threads(0), None);
+    }
 }

@@ -9,6 +9,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+/// Threads of a node that work for the gateway: the HTTP edge, and the journal's writer and keeper
+/// (which write what the other roles append as well).
+const GATEWAY_THREADS: [&str; 2] = ["edge", "journal"];
+
 /// What to post.
 pub struct Load {
     /// Address of the gateway.
@@ -29,6 +33,7 @@ pub struct Load {
 pub fn run(load: &Load, settings: Settings) -> Result<()> {
     let requests = prepare(load, settings)?;
     let cpu_began = cpu::of_process(load.pid).context("no such process")?;
+    let threads_began = cpu::of_threads(load.pid).context("no such process")?;
     let began = Instant::now();
     let share = requests.len().div_ceil(load.connections);
     let latencies = std::thread::scope(|scope| {
@@ -40,6 +45,7 @@ pub fn run(load: &Load, settings: Settings) -> Result<()> {
     })?;
     let wall = began.elapsed();
     let cpu = cpu::of_process(load.pid).context("the server has gone")? - cpu_began;
+    let threads = cpu::of_threads(load.pid).context("the server has gone")?;
     let mut all = Histogram::<u64>::new(3)?;
     for histogram in &latencies {
         all.add(histogram)?;
@@ -50,6 +56,19 @@ pub fn run(load: &Load, settings: Settings) -> Result<()> {
     println!(
         "server's CPU  {cpu:.2?}  {:.0} touchpoints per core-second (all roles)",
         count / cpu.as_secs_f64()
+    );
+    let mut gateway = Duration::ZERO;
+    for (name, time) in &threads {
+        let time = time.saturating_sub(threads_began.get(name).copied().unwrap_or_default());
+        if GATEWAY_THREADS.iter().any(|own| name.starts_with(own)) {
+            gateway += time;
+        }
+        println!("  {name:<18}{time:.2?}");
+    }
+    println!(
+        "gateway alone {gateway:.2?}  {:.0} touchpoints per core-second ({})",
+        count / gateway.as_secs_f64(),
+        GATEWAY_THREADS.join(", ")
     );
     println!(
         "answered in   p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms",

@@ -3,7 +3,7 @@
 use futures::future::BoxFuture;
 use sojourn_model::Name;
 use sojourn_ports::Permit;
-use sojourn_proto::channel::{DeliverRequest, DeliverResponse, DeliveryOutcome};
+use sojourn_proto::channel::{Bounce, DeliverRequest, DeliverResponse, DeliveryOutcome};
 use std::time::Duration;
 
 /// A message on its way out.
@@ -65,5 +65,6 @@ pub fn answer(action_id: &str, outcome: DeliveryOutcome, detail: &str) -> Delive
         outcome: outcome.into(),
         detail: detail.trim().to_owned(),
         retry_after_ms: 0,
+        bounce: Bounce::Unspecified.into(),
     }
 }

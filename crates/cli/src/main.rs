@@ -9,6 +9,7 @@ mod exit;
 mod findings;
 mod lines;
 mod pace;
+mod pages;
 mod server;
 mod table;
 mod templates;

@@ -75,6 +75,34 @@ fn lint_shows_a_typo_with_its_place_and_fails() {
 }
 
 #[test]
+fn scenarios_hold_and_a_change_of_the_policy_shows_which_do_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let shop = dir.path().to_str().unwrap();
+    assert_eq!(sojourn(&["init", shop]).code, 0);
+    let good = sojourn(&["test", shop]);
+    assert_eq!(good.code, 0, "{}{}", good.out, good.err);
+    assert!(good.out.contains("all good: 19 scenarios"), "{}", good.out);
+
+    let policy = dir.path().join("policy.yaml");
+    let text = std::fs::read_to_string(&policy).unwrap();
+    std::fs::write(policy, text.replace("from: \"21:00\"", "from: \"22:00\"")).unwrap();
+    let bad = sojourn(&["test", shop, "abandoned"]);
+    assert_eq!(bad.code, 1);
+    golden("test-differs.txt", &bad.out);
+    let json = sojourn(&["test", shop, "abandoned", "--json"]);
+    assert_eq!(json.code, 1);
+    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((json["passed"].as_u64(), json["failed"].as_u64()), (Some(6), Some(1)));
+
+    let scenario = dir.path().join("tests/abandoned-cart.yaml");
+    let text = std::fs::read_to_string(&scenario).unwrap();
+    std::fs::write(scenario, text.replace("step: remind", "step: remnd")).unwrap();
+    let slip = sojourn(&["test", shop]);
+    assert_eq!(slip.code, 1);
+    assert!(slip.out.contains("no journey of this scenario has a step `remnd`"), "{}", slip.out);
+}
+
+#[test]
 fn what_cannot_be_opened_or_reached_exits_with_3() {
     let dir = tempfile::tempdir().unwrap();
     let empty = dir.path().to_str().unwrap();
@@ -166,6 +194,24 @@ fn the_story_of_the_demo_runs_through_simulate_and_gives_the_same_bytes_twice() 
     assert!(first == second, "the same input gives the same bytes (DET-1)");
     assert!(first.len() > 10_000);
     assert!(page.contains("abandoned-cart") && page.contains("suppress: cap"), "{page}");
+
+    assert!(page.contains("who agreed to what") && page.contains("email marketing"), "{page}");
+
+    let what_if = |change: &str| {
+        sojourn(&["simulate", &shop, "--events", &events, "--what-if", change, "--json"])
+    };
+    let run = what_if("cap.weekly=1");
+    assert_eq!(run.code, 0, "{}", run.err);
+    let json: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    let capped = |which: &str| json[which]["verdicts"]["suppress: cap"].as_u64().unwrap();
+    assert!(capped("compared") > capped("summary"), "{}", run.out);
+    assert!(
+        json["compared"]["contacts_per_week"]["2"].as_u64()
+            < json["summary"]["contacts_per_week"]["2"].as_u64()
+    );
+    let unknown = what_if("cap.weekl=1");
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.err.contains("no cap `weekl`") && unknown.err.contains("weekly"));
 
     // A lint error stops it.
     let policy = dir.path().join("shop/policy.yaml");

@@ -1,11 +1,13 @@
 //! The transport of the product: renders messages and delivers them through the channels.
 
-use crate::{Answer, AttemptOutcome, Capability, ChannelState, Delivery, Transport, limits};
+use crate::{
+    Answer, AttemptOutcome, Bounce, Capability, ChannelState, Delivery, Transport, limits,
+};
 use futures::FutureExt;
 use parking_lot::Mutex;
 use sojourn_channels::{Channels, Outgoing, render::Renderer, trace};
 use sojourn_model::{Action, DurationMs, Name};
-use sojourn_proto::channel::{DeliverRequest, DeliverResponse, DeliveryOutcome};
+use sojourn_proto::channel::{self, DeliverRequest, DeliverResponse, DeliveryOutcome};
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, mpsc};
@@ -106,7 +108,7 @@ impl Transport for ChannelTransport {
             let work = async move {
                 let request = match request(&renderer, &action, attempt, lookup_only, traceparent) {
                     Ok(request) => request,
-                    Err(detail) => return (AttemptOutcome::Failed, detail.into(), 0),
+                    Err(detail) => return (AttemptOutcome::Failed, detail.into(), 0, None),
                 };
                 // Rendering may have taken its time; the adapter drops the permit at the hand-over.
                 let response = channels.deliver(Outgoing { request, permit }).await;
@@ -116,14 +118,19 @@ impl Transport for ChannelTransport {
                 async move {
                     // A channel that panics or hangs has answered *unknown*: an answer always comes.
                     let work = AssertUnwindSafe(work).catch_unwind();
-                    let (outcome, detail, retry_after_ms) =
+                    let (outcome, detail, retry_after_ms, bounce) =
                         match tokio::time::timeout(limits::DELIVERY_WALL_MAX, work).await {
                             Ok(Ok(answered)) => answered,
-                            Ok(Err(_)) => (AttemptOutcome::Unknown, "the channel failed".into(), 0),
-                            Err(_) => (AttemptOutcome::Unknown, "no answer in time".into(), 0),
+                            Ok(Err(_)) => {
+                                (AttemptOutcome::Unknown, "the channel failed".into(), 0, None)
+                            }
+                            Err(_) => {
+                                (AttemptOutcome::Unknown, "no answer in time".into(), 0, None)
+                            }
                         };
                     tracing::debug!(?outcome, "answered");
-                    let answer = Answer { action: id, attempt, outcome, detail, retry_after_ms };
+                    let answer =
+                        Answer { action: id, attempt, outcome, detail, retry_after_ms, bounce };
                     let _ = sender.send(answer); // nobody listens any more: the log knows the intent
                     wake();
                 }
@@ -174,14 +181,19 @@ fn request(
     })
 }
 
-fn read(response: DeliverResponse) -> (AttemptOutcome, Name, u64) {
+fn read(response: DeliverResponse) -> (AttemptOutcome, Name, u64, Option<Bounce>) {
     let outcome = match response.outcome() {
         DeliveryOutcome::Sent => AttemptOutcome::Sent,
         DeliveryOutcome::Failed => AttemptOutcome::Failed,
         DeliveryOutcome::Retry => AttemptOutcome::Retry,
         DeliveryOutcome::Unknown | DeliveryOutcome::Unspecified => AttemptOutcome::Unknown,
     };
-    (outcome, response.detail.into(), response.retry_after_ms)
+    let bounce = match response.bounce() {
+        channel::Bounce::Hard => Some(Bounce::Hard),
+        channel::Bounce::Soft => Some(Bounce::Soft),
+        channel::Bounce::Unspecified => None,
+    };
+    (outcome, response.detail.into(), response.retry_after_ms, bounce)
 }
 
 #[cfg(test)]

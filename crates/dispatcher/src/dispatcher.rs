@@ -4,11 +4,11 @@ use crate::channel::ChannelUse;
 use crate::flush::Record;
 use crate::lane::Lane;
 use crate::pending::{Pending, Rank, State};
-use crate::receipt::receipt;
+use crate::receipt::{bounce, receipt};
 use crate::recover::{Learned, LearnedMap};
 use crate::{DispatchError, Options, Ports, Transport, limits, metrics};
 use bytes::Bytes;
-use sojourn_model::{ActionId, LogPosition, Name, Timestamp};
+use sojourn_model::{Action, ActionId, LogPosition, Name, Timestamp};
 use sojourn_ports::{Entry, ReadLimit, Topic};
 use sojourn_proto::{
     ActionRecord, DeadLetter, DispatchKind, DispatchRecord, DispatchResult, dead_letter,
@@ -231,8 +231,8 @@ impl Dispatcher {
                     return;
                 }
                 let Learned { history, finished } = self.learned.remove(&id).unwrap_or_default();
-                if finished {
-                    return;
+                if finished.is_some() {
+                    return self.tell_again(&action, finished);
                 }
                 let position = LogPosition { partition, offset: entry.offset };
                 self.pending.insert(id, Pending::new(*action, position, history));
@@ -311,7 +311,7 @@ impl Dispatcher {
         }
     }
 
-    /// An action is done with: outcome and receipt.
+    /// An action is done with: outcome and receipt, and what a final failure says of the address.
     ///
     /// CAP-1: when some attempt may have gone out, a failure or refusal is *unknown*, so that its
     /// reservation goes on counting.
@@ -319,6 +319,7 @@ impl Dispatcher {
         self.touch(id);
         self.unplace(id);
         let Some(pending) = self.pending.remove(&id) else { return };
+        let failed = result == DispatchResult::Failed;
         let result = match result {
             DispatchResult::Failed | DispatchResult::Refused if pending.history.maybe_sent => {
                 DispatchResult::Unknown
@@ -329,13 +330,32 @@ impl Dispatcher {
         let detail = cut(detail);
         metrics::finished(&pending.action.channel, result.as_str());
         self.outcome(&pending, result, &detail, now);
+        self.receipt(&pending.action, result, &detail, now);
+    }
+
+    /// Tells the engine what became of an action.
+    pub(crate) fn receipt(
+        &mut self,
+        action: &Action,
+        result: DispatchResult,
+        detail: &str,
+        now: Timestamp,
+    ) {
         let shards = self.ports.log.partitions(Topic::Touchpoints);
         self.outbox.push(Record {
             topic: Topic::Touchpoints,
-            partition: pending.action.profile.partition(shards),
-            value: receipt(&pending.action, result, &detail, now).into(),
+            partition: action.profile.partition(shards),
+            value: receipt(action, result, detail, now).into(),
             intent: false,
         });
+        if let Some(of) = pending.bounce.filter(|_| failed && &*pending.action.channel == "email") {
+            self.outbox.push(Record {
+                topic: Topic::Touchpoints,
+                partition: pending.action.profile.partition(shards),
+                value: bounce(&pending.action, of, &detail, now).into(),
+                intent: false,
+            });
+        }
     }
 
     /// Writes what came of an attempt or of an action.

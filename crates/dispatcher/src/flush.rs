@@ -4,6 +4,7 @@ use crate::dispatcher::Dispatcher;
 use crate::{DispatchError, limits};
 use bytes::Bytes;
 use sojourn_ports::{Append, Entry, LogError, ReadLimit, Topic};
+use std::collections::BTreeSet;
 
 /// A record on its way into the log.
 #[derive(Debug, Clone)]
@@ -26,7 +27,8 @@ pub(crate) enum Flushed {
 
 impl Dispatcher {
     /// Appends the outbox. An action's outcome and its receipt are in the same append, so that both
-    /// survive a crash or neither.
+    /// survive a crash or neither; where a log does not promise that, recovery writes the receipt
+    /// of every outcome that it replays once more.
     pub(crate) fn flush(&mut self) -> Result<Flushed, DispatchError> {
         if self.unsure.is_some() {
             return Ok(Flushed::Not);
@@ -61,52 +63,58 @@ impl Dispatcher {
         }
     }
 
-    /// After an unknown append: looks whether it is in the log, and if not, puts it back. Intents
-    /// are not put back: their calls were not made.
+    /// After an unknown append: looks which of its records are in `dispatch`, partition by partition
+    /// (of a distributed log some may be and others not), and puts the rest back. Intents are not
+    /// put back: their calls were not made. Receipts and dead letters are: a receipt counts once
+    /// however often it is written.
     pub(crate) fn resolve_unsure(&mut self) -> Result<(), DispatchError> {
         let Some(chunk) = self.unsure.take() else { return Ok(()) };
-        let probe = chunk.iter().find(|record| record.topic == Topic::Dispatch);
-        let landed = match probe {
-            Some(probe) => match self.is_in_log(probe) {
-                Ok(landed) => landed,
+        let mut partitions: Vec<u16> =
+            chunk.iter().filter(|r| r.topic == Topic::Dispatch).map(|r| r.partition).collect();
+        partitions.sort_unstable();
+        partitions.dedup();
+        let mut landed: BTreeSet<(u16, Bytes)> = BTreeSet::new();
+        for partition in partitions {
+            match self.since_last_append(partition) {
+                Ok(values) => landed.extend(values.into_iter().map(|value| (partition, value))),
                 Err(error) => {
                     self.unsure = Some(chunk);
                     return Err(error);
                 }
-            },
-            None => false,
-        };
-        if landed {
-            self.count(&chunk);
-        } else {
-            self.outbox.splice(0..0, chunk.into_iter().filter(|record| !record.intent));
+            }
         }
+        let missing = |record: &Record| {
+            let there = || landed.contains(&(record.partition, record.value.clone()));
+            record.topic != Topic::Dispatch || (!record.intent && !there())
+        };
+        self.outbox.splice(0..0, chunk.into_iter().filter(missing));
         Ok(())
     }
 
-    fn is_in_log(&self, probe: &Record) -> Result<bool, DispatchError> {
+    /// What `dispatch` has above the place that this dispatcher knows; then it knows that too.
+    fn since_last_append(&mut self, partition: u16) -> Result<Vec<Bytes>, DispatchError> {
         let log = &self.ports.log;
-        let mut from = self.dispatch_next.get(&probe.partition).copied().unwrap_or(0);
-        let end = log.bounds(Topic::Dispatch, probe.partition)?.next;
+        let mut from = self.dispatch_next.get(&partition).copied().unwrap_or(0);
+        let end = log.bounds(Topic::Dispatch, partition)?.next;
         let limit = ReadLimit {
             records: limits::READ_RECORDS_MAX,
             bytes: limits::READ_BYTES_MAX,
             durable_only: false,
         };
+        let mut values = Vec::new();
         let mut entries: Vec<Entry> = Vec::new();
         while from < end {
             entries.clear();
-            log.read(Topic::Dispatch, probe.partition, from, limit, &mut entries)?;
+            log.read(Topic::Dispatch, partition, from, limit, &mut entries)?;
             entries.retain(|entry| entry.offset >= from);
-            if entries.iter().any(|entry| entry.value == probe.value) {
-                return Ok(true);
-            }
             match entries.last() {
                 Some(last) => from = last.offset + 1,
                 None => break,
             }
+            values.extend(entries.drain(..).map(|entry| entry.value));
         }
-        Ok(false)
+        self.dispatch_next.insert(partition, from);
+        Ok(values)
     }
 
     /// Saves the lanes that are due, when everything they tell of is in the log and durable.

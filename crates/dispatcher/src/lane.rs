@@ -5,7 +5,7 @@ use crate::{DispatchError, limits, memory, metrics};
 use bytes::Bytes;
 use sojourn_model::{ActionId, Name, Timestamp};
 use sojourn_ports::{Checkpoint, Space, StateError, StateStore, Write};
-use sojourn_proto::Origin;
+use sojourn_proto::{Admission, Origin, Sources};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A partition that this dispatcher reads.
@@ -20,8 +20,8 @@ pub(crate) struct Lane {
     pub(crate) next: u64,
     /// How far cancels have been looked for ahead of `next`.
     pub(crate) scanned: u64,
-    /// Highest (offset, index) seen per source partition (LOG-2).
-    pub(crate) high: BTreeMap<u16, (u64, u32)>,
+    /// What has been seen of each owner that publishes here (LOG-2).
+    pub(crate) sources: Sources,
     /// Rows that differ from what is saved.
     pub(crate) dirty: BTreeSet<ActionId>,
     changes: usize,
@@ -46,7 +46,7 @@ impl Lane {
             epoch,
             next,
             scanned: next,
-            high: BTreeMap::new(),
+            sources: Sources::default(),
             dirty: BTreeSet::new(),
             changes: 0,
             saved_at: Timestamp::MIN,
@@ -57,20 +57,7 @@ impl Lane {
 
     /// Whether a record is new, and if so remembers it (LOG-2).
     pub(crate) fn take(&mut self, origin: Origin) -> bool {
-        let at = (origin.offset, origin.index);
-        let high = self.high.entry(origin.partition);
-        match high {
-            std::collections::btree_map::Entry::Occupied(mut seen) => {
-                if at <= *seen.get() {
-                    return false;
-                }
-                seen.insert(at);
-            }
-            std::collections::btree_map::Entry::Vacant(first) => {
-                first.insert(at);
-            }
-        }
-        true
+        self.sources.admit(true, origin) == Admission::New
     }
 
     /// Something of this lane changed.
@@ -114,7 +101,7 @@ impl Lane {
         }
         let lane = memory::SavedLane {
             dispatch_next,
-            high: self.high.iter().map(|(&p, &(offset, index))| (p, offset, index)).collect(),
+            sources: self.sources.clone(),
             early: early
                 .iter()
                 .filter(|(_, (_, partition))| *partition == self.partition)

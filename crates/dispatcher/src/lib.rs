@@ -106,6 +106,17 @@ pub struct Answer {
     pub detail: Name,
     /// For `Retry`: not before this many milliseconds from now.
     pub retry_after_ms: u64,
+    /// For `Failed`, and for `Retry` should it be given up: the recipient's address is the reason.
+    pub bounce: Option<Bounce>,
+}
+
+/// Why an address did not take a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bounce {
+    /// There is no such mailbox.
+    Hard,
+    /// The mailbox does not take it now.
+    Soft,
 }
 
 /// Outcome of one attempt.

@@ -34,9 +34,7 @@ pub const CAPABILITY_WAIT: DurationMs = DurationMs::seconds(120);
 /// Pause between two looks at it.
 pub const CAPABILITY_PAUSE: DurationMs = DurationMs::seconds(1);
 
-/// How long after the end of its quiet window an action may still go out. The action carries one
-/// window; where the next begins only a new decision could tell (QUI-1).
-pub const QUIET_TRUST: DurationMs = DurationMs::seconds(30 * 60);
+pub use sojourn_model::QUIET_TRUST;
 
 /// Messages in flight on a channel that has not said how many it likes.
 pub const IN_FLIGHT_DEFAULT: u32 = 256;

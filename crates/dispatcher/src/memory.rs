@@ -5,7 +5,7 @@ use crate::pending::{History, Pending, State};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sojourn_model::{ActionId, LogPosition, Name, Timestamp};
-use sojourn_proto::{ActionRecord, Origin, action_record, decode_action_record};
+use sojourn_proto::{ActionRecord, Origin, Sources, action_record, decode_action_record};
 
 /// Prefix of the rows of pending actions, and where they end.
 pub(crate) const PENDING_PREFIX: &[u8] = b"pending/";
@@ -18,8 +18,8 @@ pub(crate) const LANE_KEY: &[u8] = b"lane";
 pub(crate) struct SavedLane {
     /// Records of `dispatch` below this are part of what was saved.
     pub(crate) dispatch_next: u64,
-    /// Highest (offset, index) seen per source partition.
-    pub(crate) high: Vec<(u16, u64, u32)>,
+    /// What has been seen of each owner that publishes there.
+    pub(crate) sources: Sources,
     /// Cancels of actions that had not been read.
     pub(crate) early: Vec<(ActionId, Name)>,
 }
@@ -53,7 +53,7 @@ pub(crate) fn encode_pending(pending: &Pending) -> Bytes {
         cancelled: pending.cancelled.clone(),
     };
     let json = serde_json::to_vec(&saved).expect("plain data");
-    let origin = Origin { partition: 0, offset: 0, index: 0 }; // not read again
+    let origin = Origin { partition: 0, epoch: 0, offset: 0, index: 0 }; // not read again
     let record = action_record(origin, &pending.action);
     let length = u32::try_from(json.len()).expect("a small row");
     [&length.to_be_bytes()[..], &json, &record].concat().into()

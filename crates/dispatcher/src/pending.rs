@@ -1,6 +1,6 @@
 //! One action on its way, and what is known of its attempts.
 
-use crate::limits;
+use crate::{Bounce, limits};
 use serde::{Deserialize, Serialize};
 use sojourn_model::{Action, ActionId, DurationMs, LogPosition, MessageClass, Name, Timestamp};
 use sojourn_proto::{DispatchKind, DispatchRecord, DispatchResult};
@@ -92,6 +92,8 @@ pub(crate) struct Pending {
     pub(crate) lookup_next: bool,
     /// Taken back while a call was out.
     pub(crate) cancelled: Option<Name>,
+    /// What the last answer said of the address.
+    pub(crate) bounce: Option<Bounce>,
 }
 
 /// Order of a channel's queue: service before the rest, then priority, then what expires sooner.
@@ -125,6 +127,7 @@ impl Pending {
             unresolved: None,
             lookup_next: false,
             cancelled: None,
+            bounce: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Receipts: what became of an action, told to the engine as touchpoints, so that caps commit or
 //! release what they reserved.
 
+use crate::Bounce;
 use sojourn_model::{Action, ActionId, Timestamp, Touchpoint, event_names};
 use sojourn_proto::{DispatchResult, encode_touchpoint_record};
 
@@ -40,16 +41,38 @@ pub(crate) fn receipt(
         "detail": detail,
     })
     .to_string();
-    let id = receipt_id(action.id, result);
+    touchpoint(action, event(result), &receipt_id(action.id, result), &properties, now)
+}
+
+/// The record of a bounce: the address of `action` does not take messages. The receipt tells that
+/// the message has failed; this tells of the address, so that a hard one is not written to again.
+pub(crate) fn bounce(action: &Action, bounce: Bounce, detail: &str, now: Timestamp) -> Vec<u8> {
+    let properties = serde_json::json!({
+        "type": match bounce {
+            Bounce::Hard => "hard",
+            Bounce::Soft => "soft",
+        },
+        "endpoint": &*action.endpoint,
+        "action_id": action.id.to_string(),
+        "journey": &*action.journey,
+        "step": &*action.step,
+        "detail": detail,
+    })
+    .to_string();
+    let id = format!("bounce:{}", action.id);
+    touchpoint(action, event_names::EMAIL_BOUNCED, &id, &properties, now)
+}
+
+fn touchpoint(action: &Action, event: &str, id: &str, properties: &str, now: Timestamp) -> Vec<u8> {
     let touchpoint = Touchpoint {
-        message_id: &id,
+        message_id: id,
         source: RECEIPT_SOURCE,
         channel: &action.channel,
-        event: event(result),
+        event,
         identifiers: Vec::new(),
         occurred_at: Some(now),
         received_at: now,
-        properties: &properties,
+        properties,
         traits: "",
         context: "",
         imported: false,

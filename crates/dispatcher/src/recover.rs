@@ -5,16 +5,28 @@ use crate::lane::Lane;
 use crate::pending::{History, State};
 use crate::{DispatchError, Options, Ports, Transport, limits, memory};
 use bytes::Bytes;
-use sojourn_model::ActionId;
+use sojourn_model::{Action, ActionId};
 use sojourn_ports::{Entry, ReadLimit, Space, Topic};
-use sojourn_proto::{ActionRecord, decode_action_record, decode_dispatch_record};
+use sojourn_proto::{
+    ActionRecord, DispatchKind, DispatchRecord, DispatchResult, decode_action_record,
+    decode_dispatch_record,
+};
 use std::collections::BTreeMap;
 
 /// What the `dispatch` topic tells of an action whose record has not been read yet.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Learned {
     pub(crate) history: History,
-    pub(crate) finished: bool,
+    /// Its result, when it is done with.
+    pub(crate) finished: Option<DispatchResult>,
+}
+
+/// The final result that a record of `dispatch` tells.
+fn result_of(record: &DispatchRecord) -> Option<DispatchResult> {
+    match &record.kind {
+        DispatchKind::Outcome { result, .. } => Some(*result),
+        DispatchKind::Intent { .. } => None,
+    }
 }
 
 impl Dispatcher {
@@ -57,7 +69,7 @@ impl Dispatcher {
                 .map_err(|error| damaged("the lane", error.to_string()))?,
             None => memory::SavedLane::default(),
         };
-        lane.high = saved.high.iter().map(|&(p, offset, index)| (p, (offset, index))).collect();
+        lane.sources = saved.sources;
         lane.saved_dispatch = saved.dispatch_next;
         for (id, reason) in saved.early {
             self.early.insert(id, (reason, partition));
@@ -114,15 +126,17 @@ impl Dispatcher {
                 if let Some(pending) = self.pending.get_mut(&record.action) {
                     let finished = pending.history.apply(&record);
                     lane.touch(Some(record.action));
-                    if finished {
-                        self.pending.remove(&record.action);
+                    if finished && let Some(done) = self.pending.remove(&record.action) {
                         // Should its record be read again, it is known to be done.
-                        let learned = self.learned.entry(record.action).or_default();
-                        learned.finished = true;
+                        let finished = result_of(&record);
+                        self.learned.entry(record.action).or_default().finished = finished;
+                        self.tell_again(&done.action, finished);
                     }
                 } else {
                     let learned = self.learned.entry(record.action).or_default();
-                    learned.finished |= learned.history.apply(&record);
+                    if learned.history.apply(&record) {
+                        learned.finished = result_of(&record);
+                    }
                 }
             }
             match entries.last() {
@@ -133,6 +147,14 @@ impl Dispatcher {
         let known = self.dispatch_next.entry(lane.dispatch).or_default();
         *known = (*known).max(bounds.next);
         Ok(())
+    }
+
+    /// Writes the receipt of an action that `dispatch` tells to be done: over a log that keeps of one
+    /// append some partitions and not others it may be missing. Twice it counts once.
+    pub(crate) fn tell_again(&mut self, action: &Action, result: Option<DispatchResult>) {
+        let Some(result) = result else { return };
+        let now = self.ports.clock.now();
+        self.receipt(action, result, "", now);
     }
 
     /// Puts a recovered action where it belongs. A call without an outcome is unknown (ACT-1).

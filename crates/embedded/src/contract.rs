@@ -188,7 +188,8 @@ impl LogFactory for Logs {
 
 #[test]
 fn the_journal_keeps_its_contract() {
-    let can = LogCapabilities { hold_sync: true, full: true, stop: true, unknown: false };
+    let can =
+        LogCapabilities { hold_sync: true, full: true, stop: true, unknown: false, stamps: true };
     let mut seed = 0;
     let harm = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
     let report = check_log(&can, &mut || {

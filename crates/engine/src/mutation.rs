@@ -1,11 +1,7 @@
-//! Planted bugs: deliberate faults that the simulator's checkers must catch.
-//!
-//! Only with the cargo feature `planted-bugs`; without it [`mutated`] is a constant `false` and costs
-//! nothing. The simulator sets one mutation for the thread that drives a run.
+//! Planted bugs of this crate: deliberate faults that the simulator's checkers must catch. See
+//! [`sojourn_model::planted_bugs`].
 
-/// A fault that can be planted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mutation {
+sojourn_model::planted_bugs! {
     /// CON-1: consent is not asked on `push`.
     SkipConsentForPush,
     /// CON-3: of two statements at a merge, the absorbed profile's wins whatever its time.
@@ -40,55 +36,4 @@ pub enum Mutation {
     MergeLosesSends,
 }
 
-impl Mutation {
-    /// Every mutation.
-    pub const ALL: [Self; 16] = [
-        Self::SkipConsentForPush,
-        Self::LastWriterConsent,
-        Self::GrantInherited,
-        Self::DenyForgetsLaterEndpoints,
-        Self::CapReleasedOnUnknown,
-        Self::CapWithoutReservation,
-        Self::TimerLostOnRestart,
-        Self::TimerFiresTwice,
-        Self::TimerEarly,
-        Self::QuietHoursInUtc,
-        Self::RefusalWithoutRecord,
-        Self::NoCheckOnWaking,
-        Self::LimitDropsSilently,
-        Self::EntriesByAddress,
-        Self::ExitAtEndOfWait,
-        Self::MergeLosesSends,
-    ];
-}
-
-#[cfg(feature = "planted-bugs")]
-mod planted {
-    use super::Mutation;
-    use std::cell::Cell;
-
-    thread_local! {
-        static PLANTED: Cell<Option<Mutation>> = const { Cell::new(None) };
-    }
-
-    /// Plants `mutation` for this thread; `None` takes it out.
-    pub fn plant(mutation: Option<Mutation>) {
-        PLANTED.with(|planted| planted.set(mutation));
-    }
-
-    pub(crate) fn mutated(mutation: Mutation) -> bool {
-        PLANTED.with(|planted| planted.get() == Some(mutation))
-    }
-}
-
-#[cfg(feature = "planted-bugs")]
-pub(crate) use planted::mutated;
-#[cfg(feature = "planted-bugs")]
-pub use planted::plant;
-
-/// Whether `mutation` is planted: never, in a build without the feature.
-#[cfg(not(feature = "planted-bugs"))]
-#[inline(always)]
-pub(crate) const fn mutated(_mutation: Mutation) -> bool {
-    false
-}
+pub(crate) use planted as mutated;

@@ -426,7 +426,7 @@ fn planted_bugs_show() {
     };
     let sound = all(&histories);
     let mut hidden = Vec::new();
-    for mutation in Mutation::ALL {
+    for &mutation in Mutation::ALL {
         // These need a limit that is reached, and several journeys on one event.
         if matches!(mutation, Mutation::LimitDropsSilently | Mutation::EntriesByAddress) {
             continue;

@@ -21,6 +21,7 @@ mod service;
 mod testing;
 
 pub use grpc::IngestGrpc;
+pub use http::page::Page;
 pub use import::ImportGrpc;
 pub use keys::{KeyError, Secrets};
 pub use refusal::Refusal;

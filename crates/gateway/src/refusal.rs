@@ -96,6 +96,7 @@ impl From<LogError> for Refusal {
             // The details name files; the client needs to know only that a retry is right.
             LogError::Stopped { .. }
             | LogError::Unknown { .. }
+            | LogError::Unavailable { .. }
             | LogError::OutOfRange { .. }
             | LogError::Damaged { .. } => Self::Unavailable("the log does not take records".into()),
         }

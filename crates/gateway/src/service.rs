@@ -278,6 +278,7 @@ fn fail(error: &LogError) -> Refusal {
         LogError::Full { .. } => "full",
         LogError::Stopped { .. } => "stopped",
         LogError::Unknown { .. } => "unknown",
+        LogError::Unavailable { .. } => "unavailable",
         LogError::Limit { .. } => "limit",
         LogError::OutOfRange { .. } | LogError::Damaged { .. } => "damaged",
     };

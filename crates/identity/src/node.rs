@@ -247,6 +247,11 @@ pub(crate) fn tombstone_key(salt: &str, identifier: &Identifier) -> NodeKey {
     key.into()
 }
 
+/// Who committed a shard last, and where the graph stands since.
+pub(crate) fn held_key(shard: u16) -> NodeKey {
+    [b"h:".as_slice(), &shard.to_be_bytes()].concat().into()
+}
+
 /// Counts erasures.
 pub(crate) const ERASURES_KEY: &[u8] = b"e:";
 

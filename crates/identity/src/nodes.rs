@@ -41,6 +41,8 @@ pub struct Nodes {
     tombstones: Vec<(NodeKey, Timestamp)>,
     erasures: u64,
     erasures_dirty: bool,
+    /// Something was read from the graph since [`Nodes::take_asked`].
+    asked: bool,
 }
 
 fn damaged(what: &str, error: impl std::fmt::Display) -> GraphError {
@@ -67,7 +69,13 @@ impl Nodes {
             tombstones: vec![],
             erasures: 0,
             erasures_dirty: false,
+            asked: false,
         }
+    }
+
+    /// Whether the graph was read since this was asked last.
+    pub(crate) fn take_asked(&mut self) -> bool {
+        std::mem::take(&mut self.asked)
     }
 
     /// Nodes over a graph.
@@ -163,9 +171,10 @@ impl Nodes {
         Ok(parents)
     }
 
-    fn read(&self, keys: &[NodeKey]) -> Result<Vec<Option<Bytes>>, GraphError> {
+    fn read(&mut self, keys: &[NodeKey]) -> Result<Vec<Option<Bytes>>, GraphError> {
         match &self.graph {
             Some(graph) if !keys.is_empty() => {
+                self.asked = true;
                 Ok(graph.read(keys)?.into_iter().map(|(_, value)| value).collect())
             }
             _ => Ok(vec![None; keys.len()]),

@@ -1,45 +1,11 @@
-//! Planted bugs: deliberate faults that the simulator's checkers must catch. Only with the cargo
-//! feature `planted-bugs`; without it [`planted`] is a constant `false`.
+//! Planted bugs of this crate: deliberate faults that the simulator's checkers must catch. See
+//! [`sojourn_model::planted_bugs`].
 
-/// A fault that can be planted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mutation {
+sojourn_model::planted_bugs! {
     /// LOG-2: a message that comes again counts again.
     DuplicateCounts,
     /// IDN-1: only the strongest identifier of a touchpoint is looked at.
     UnionForgotten,
-}
-
-impl Mutation {
-    /// Every mutation.
-    pub const ALL: [Self; 2] = [Self::DuplicateCounts, Self::UnionForgotten];
-}
-
-#[cfg(feature = "planted-bugs")]
-mod switch {
-    use super::Mutation;
-    use std::cell::Cell;
-
-    thread_local! {
-        static PLANTED: Cell<Option<Mutation>> = const { Cell::new(None) };
-    }
-
-    /// Plants a fault in this thread, or takes it out.
-    pub fn plant(mutation: Option<Mutation>) {
-        PLANTED.set(mutation);
-    }
-
-    pub(crate) fn planted(mutation: Mutation) -> bool {
-        PLANTED.get() == Some(mutation)
-    }
-}
-
-#[cfg(feature = "planted-bugs")]
-pub use switch::plant;
-#[cfg(feature = "planted-bugs")]
-pub(crate) use switch::planted;
-
-#[cfg(not(feature = "planted-bugs"))]
-pub(crate) const fn planted(_mutation: Mutation) -> bool {
-    false
+    /// IDN-1: a shard believes its nodes, though a successor may have moved the graph on.
+    NodesBelieved,
 }

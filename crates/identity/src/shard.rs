@@ -7,14 +7,18 @@
 use crate::commands;
 use crate::limits;
 use crate::metric_names as names;
-use crate::nodes::Nodes;
+use crate::node::held_key;
+use crate::nodes::{Nodes, read_one};
+use crate::planted::{Mutation, planted};
 use crate::resolve::{Context, Outcome, Resolution, resolve};
 use crate::rules::IdentityRules;
 use bytes::Bytes;
 use metrics::{counter, gauge};
+use serde::{Deserialize, Serialize};
 use sojourn_model::{DurationMs, Record, Timestamp};
 use sojourn_ports::{
-    Append, Clock, Entry, GraphCommit, GraphError, IdentityGraph, Log, LogError, ReadLimit, Topic,
+    Append, Clock, Entry, GraphCommit, GraphError, GraphWrite, IdentityGraph, Log, LogError,
+    ReadLimit, Topic,
 };
 use sojourn_proto::{
     DeadLetter, Origin, TouchpointRecord, dead_letter, decode_touchpoint_record,
@@ -95,6 +99,19 @@ pub enum IdentityError {
         /// Next offset.
         next: u64,
     },
+    /// The graph has come back older while this owner ran (a stale replica took over). Claiming anew
+    /// replays from where it stands.
+    #[error(
+        "identity shard {shard}: the graph stood at offset {position} and came back at {found:?}"
+    )]
+    Older {
+        /// Shard.
+        shard: u16,
+        /// Where this owner left it.
+        position: u64,
+        /// Where it stands now; `None`: it is empty.
+        found: Option<u64>,
+    },
     /// Several shards would write one graph without telling each other.
     #[error("the log has {shards} touchpoint shards; this graph takes one")]
     Shards {
@@ -114,14 +131,59 @@ pub enum Progress {
     Recovering,
 }
 
-struct Owned {
+/// Who committed last, and where the graph stands since: as long as that is this owner, what it
+/// reads from the graph is as of its own last commit. After a successor's commit the nodes are newer
+/// than the record being resolved, after a roll-back older.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Held {
+    /// Epoch of publication (see [`Origin`]).
     epoch: u64,
+    position: u64,
+}
+
+impl Held {
+    fn write(self, shard: u16) -> GraphWrite {
+        let value = postcard::to_stdvec(&self).expect("two numbers encode");
+        GraphWrite { key: held_key(shard), value: Some(value.into()) }
+    }
+
+    fn verify(self, graph: &dyn IdentityGraph, shard: u16) -> Result<(), IdentityError> {
+        let found = read_one(graph, held_key(shard))
+            .map_err(|source| IdentityError::Graph { shard, source })?;
+        match found.and_then(|row| postcard::from_bytes::<Self>(&row).ok()) {
+            Some(held) if held == self => Ok(()),
+            // Only another owner moves the graph on.
+            Some(held) if held.epoch > self.epoch || held.position > self.position => {
+                let source = GraphError::Fenced { shard, mine: self.epoch };
+                Err(IdentityError::Graph { shard, source })
+            }
+            older => Err(IdentityError::Older {
+                shard,
+                position: self.position,
+                found: older.map(|held| held.position),
+            }),
+        }
+    }
+}
+
+struct Owned {
+    /// The graph's epoch: fences commits.
+    epoch: u64,
+    /// What the last commit says of this owner. Its epoch fences what is published.
+    held: Held,
     nodes: Nodes,
     /// Offset of the next record.
     next: u64,
     /// Position of the last commit.
     committed: u64,
     committed_at: Timestamp,
+}
+
+impl Owned {
+    /// Where the first record published for the one at `offset` comes from.
+    fn origin(&self, shard: u16, offset: u64) -> Origin {
+        Origin { partition: shard, epoch: self.held.epoch, offset, index: 0 }
+    }
 }
 
 /// The owner of one touchpoint shard. Drive it by [`Self::turn`] on one thread.
@@ -179,7 +241,8 @@ impl IdentityShard {
                 self.owned = None;
                 self.output.clear();
                 match error {
-                    IdentityError::Log { source: LogError::Unknown { .. }, .. }
+                    IdentityError::Older { .. }
+                    | IdentityError::Log { source: LogError::Unknown { .. }, .. }
                     | IdentityError::Graph { source: GraphError::Unknown(_), .. } => {
                         tracing::warn!(%error, "claiming the shard anew");
                         Ok(Progress::Recovering)
@@ -254,7 +317,13 @@ impl IdentityShard {
         };
         let nodes = Nodes::over(self.graph.clone()).map_err(self.graph_error())?;
         let committed_at = self.clock.now();
-        self.owned = Some(Owned { epoch, nodes, next, committed: next, committed_at });
+        // As the owner of a partition does it: the log's end, read after the claim, and an empty
+        // commit which proves that nobody had claimed when it was read.
+        let held = Held { epoch: bounds.next, position: next };
+        let commit =
+            GraphCommit { guards: vec![], writes: vec![held.write(shard)], position: next };
+        self.graph.commit(shard, epoch, commit).map_err(self.graph_error())?;
+        self.owned = Some(Owned { epoch, held, nodes, next, committed: next, committed_at });
         Ok(())
     }
 
@@ -291,12 +360,23 @@ impl IdentityShard {
             }
             self.owned.as_mut().expect("claimed").next = entry.offset + 1;
             if self.output.is_full() {
-                self.output.flush(&*self.log).map_err(self.log_error())?;
+                self.flush()?;
             }
         }
         counter!(names::TOUCHPOINTS).increment(entries.len() as u64);
         drop(records);
         self.entries = entries;
+        self.flush()
+    }
+
+    /// Publishes, unless what it was made from may have been another owner's nodes.
+    fn flush(&mut self) -> Result<(), IdentityError> {
+        if let Some(owned) = &mut self.owned
+            && owned.nodes.take_asked()
+            && !planted(Mutation::NodesBelieved)
+        {
+            owned.held.verify(&*self.graph, self.options.shard)?;
+        }
         self.output.flush(&*self.log).map_err(self.log_error())
     }
 
@@ -315,6 +395,7 @@ impl IdentityShard {
         };
         resolve(&mut owned.nodes, context, touchpoint, &mut self.resolution)
             .map_err(|source| IdentityError::Graph { shard, source })?;
+        let origin = owned.origin(shard, entry.offset);
         let resolution = &self.resolution;
         for refusal in &resolution.refusals {
             let reason = refusal.kind.as_str();
@@ -334,7 +415,7 @@ impl IdentityShard {
                 self.output.letter(entry, "erased", touchpoint.source, "", Bytes::new());
             }
             Outcome::Person(profile) => {
-                let mut origin = Origin { partition: shard, offset: entry.offset, index: 0 };
+                let mut origin = origin;
                 for addressed in resolution.precursors() {
                     let to = addressed.to.partition(self.output.partitions());
                     self.output.push(to, |out| {
@@ -386,7 +467,7 @@ impl IdentityShard {
             .map_err(|source| IdentityError::Graph { shard, source })?;
         match found {
             Some(profile) => {
-                let origin = Origin { partition: shard, offset: entry.offset, index: 0 };
+                let origin = owned.origin(shard, entry.offset);
                 let record = Record::PersonCommand { profile, command: command.command.clone() };
                 let to = profile.partition(self.output.partitions());
                 self.output.push(to, |out| {
@@ -417,10 +498,17 @@ impl IdentityShard {
         }
         // What was published must be durable before the graph says so.
         self.log.sync().map_err(log_error)?;
-        let writes = owned.nodes.writes();
+        // A graph that came back older lacks what was written before and is not dirty any more.
+        if !planted(Mutation::NodesBelieved) {
+            owned.held.verify(&*self.graph, self.options.shard)?;
+        }
+        let held = Held { position: owned.next, ..owned.held };
+        let mut writes = owned.nodes.writes();
+        writes.push(held.write(self.options.shard));
         let commit = GraphCommit { guards: vec![], writes, position: owned.next };
         self.graph.commit(self.options.shard, owned.epoch, commit).map_err(graph_error)?;
         owned.nodes.committed();
+        owned.held = held;
         owned.committed = owned.next;
         owned.committed_at = now;
         counter!(names::COMMITS).increment(1);

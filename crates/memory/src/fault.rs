@@ -54,6 +54,10 @@ pub struct FaultCounts {
     pub unknown_applied: u64,
     /// `Unknown` answers whose call was not applied.
     pub unknown_lost: u64,
+    /// Of these, calls of which a part arrived (a distributed log).
+    pub partial_appends: u64,
+    /// Of these, calls of which a part arrived twice (a distributed log).
+    pub repeated_appends: u64,
     /// `Failed` answers.
     pub failed: u64,
     /// Short reads.

@@ -35,6 +35,8 @@ struct Journal {
     /// Append calls that are not durable, oldest first.
     unsynced: VecDeque<Call>,
     mode: SyncMode,
+    /// Promises per partition only (see [`MemoryLog::set_distributed`]).
+    distributed: bool,
     stopped: Option<String>,
     full: bool,
     capacity_bytes: Option<u64>,
@@ -82,6 +84,7 @@ impl MemoryLog {
             partitions: (0..layout.total()).map(|_| Partition::default()).collect(),
             unsynced: VecDeque::new(),
             mode: SyncMode::Auto,
+            distributed: false,
             stopped: None,
             full: false,
             capacity_bytes: None,
@@ -103,6 +106,17 @@ impl MemoryLog {
     /// When records become durable from here on.
     pub fn set_sync_mode(&self, mode: SyncMode) {
         self.journal.lock().mode = mode;
+    }
+
+    /// Whether it promises what a distributed log promises: every record is durable when it is
+    /// shown, and a crash takes nothing back; but an append whose outcome is unknown may have
+    /// reached some of its partitions only, of one with a first part, or twice.
+    pub fn set_distributed(&self, distributed: bool) {
+        let mut journal = self.journal.lock();
+        journal.distributed = distributed;
+        if distributed {
+            journal.mode = SyncMode::Auto;
+        }
     }
 
     /// Faults by chance from here on.
@@ -233,6 +247,38 @@ impl Journal {
         Call { spans, done: None }
     }
 
+    /// What arrives of a call over a distributed log whose answer was lost: of each partition's
+    /// values nothing, a first part, all of them, or all of them twice.
+    fn arriving(&mut self, appends: Vec<Append>) -> Vec<Append> {
+        let (mut missing, mut twice) = (false, false);
+        let mut arriving = Vec::with_capacity(appends.len());
+        for mut append in appends {
+            match self.dice.up_to(3) {
+                0 => {
+                    missing = true;
+                    continue;
+                }
+                1 => {
+                    let most = append.values.len() as u64;
+                    let keep = usize::try_from(self.dice.up_to(most)).expect("was a length");
+                    missing |= keep < append.values.len();
+                    append.values.truncate(keep);
+                }
+                2 => {}
+                _ => {
+                    twice = true;
+                    append.values.extend_from_within(..);
+                }
+            }
+            if !append.values.is_empty() {
+                arriving.push(append);
+            }
+        }
+        self.counts.partial_appends += u64::from(missing && !arriving.is_empty());
+        self.counts.repeated_appends += u64::from(twice);
+        arriving
+    }
+
     fn make_durable(&mut self, calls: usize) -> Finished {
         let mut finished = Vec::new();
         for call in self.unsynced.drain(..calls) {
@@ -320,6 +366,10 @@ impl Log for MemoryLog {
         let finished = match unknown {
             Some(UnknownOutcome::Lost) => Vec::new(),
             _ => {
+                let appends = match unknown {
+                    Some(_) if journal.distributed => journal.arriving(appends),
+                    _ => appends,
+                };
                 let mut call = journal.store(&self.layout, now, appends);
                 call.done = done.filter(|_| unknown.is_none());
                 journal.unsynced.push_back(call);

@@ -106,7 +106,8 @@ fn clock() -> Arc<ManualClock> {
 
 #[test]
 fn the_log_keeps_its_contract() {
-    let all = LogCapabilities { hold_sync: true, full: true, stop: true, unknown: true };
+    let all =
+        LogCapabilities { hold_sync: true, full: true, stop: true, unknown: true, stamps: true };
     let report = check_log(&all, &mut || Box::new(Logs { clock: clock(), log: None }));
     assert!(report.skipped.is_empty() && report.ran.len() > 15, "{report:?}");
 }

@@ -1,9 +1,16 @@
 //! Actions: what the dispatcher is asked to deliver, and what came of it.
 
-use crate::{CandidateId, DecisionId, Name, ProfileId, RunKey, Timestamp, Value, VersionId};
+use crate::{
+    CandidateId, DecisionId, DurationMs, Name, ProfileId, RunKey, Timestamp, Value, VersionId,
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
+
+/// How long after the end of its quiet window an action may still go out (QUI-1): it carries one
+/// window, to which the engine joins those that begin within this time of its end. Where the next
+/// one begins only a new decision could tell.
+pub const QUIET_TRUST: DurationMs = DurationMs::seconds(30 * 60);
 
 /// Idempotency key of an action (ACT-1): the candidate it came from. The same on every replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -74,7 +81,7 @@ pub struct Action {
     /// Not to be sent from this instant on while quiet hours last: start of the person's next quiet
     /// window for this channel and purpose (QUI-1).
     pub quiet_from: Option<Timestamp>,
-    /// End of that window.
+    /// End of that window. Until [`QUIET_TRUST`] after it no other window begins.
     pub quiet_until: Option<Timestamp>,
     /// When the decision approved it.
     pub approved_at: Timestamp,

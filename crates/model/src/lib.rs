@@ -10,12 +10,13 @@ mod decision;
 mod identifier;
 mod ids;
 mod note;
+mod planted;
 mod record;
 mod time;
 mod touchpoint;
 mod value;
 
-pub use action::{Action, ActionId, MessageClass, Receipt, ReceiptOutcome};
+pub use action::{Action, ActionId, MessageClass, QUIET_TRUST, Receipt, ReceiptOutcome};
 pub use command::{Command, KillTarget};
 pub use consent::{ConsentRecord, ConsentState, Evidence, Suppression, SuppressionKind};
 pub use decision::{CandidateId, CapReading, Decision, Inputs, Outcome, Reason};

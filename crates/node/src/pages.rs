@@ -4,17 +4,12 @@
 use crate::node::Inner;
 use axum::Router;
 use axum::extract::Path;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use sojourn_channels::token::{Signer, Token, TokenKind};
+use sojourn_gateway::Page;
 use std::sync::Arc;
-
-const STYLE: &str = "body{margin:0;background:#f4f4f1;color:#1c1c1a;font:1.0625rem/1.55 system-ui,\
-sans-serif}main{max-width:34rem;margin:12vh auto 0;padding:2rem;background:#fff;border-radius:.75rem}\
-h1{font-size:1.5rem;line-height:1.25;margin:0 0 1rem}a{color:#1f4f8a}\
-@media(prefers-color-scheme:dark){body{background:#161615;color:#eee}main{background:#232321}\
-a{color:#9cc4f2}}";
 
 /// Routes `/why/{token}` and `/preferences/{token}`.
 pub(crate) fn router(inner: Arc<Inner>, signer: Signer) -> Router {
@@ -70,23 +65,6 @@ fn stale() -> Response {
 }
 
 fn page(status: StatusCode, title: &str, text: &str, stop: Option<String>) -> Response {
-    let link = stop.map_or(String::new(), |stop| {
-        format!("<p><a href=\"{stop}\">Stop messages of this kind</a></p>")
-    });
-    let html = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width\"><meta name=\"robots\" content=\"noindex\"><title>{title}\
-         </title><style>{STYLE}</style></head><body><main><h1>{title}</h1><p>{}</p>{link}</main>\
-         </body></html>",
-        escape(text)
-    );
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    (status, headers, html).into_response()
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    let link = stop.as_deref().map(|stop| (stop, "Stop messages of this kind"));
+    Page { status, company: "", title, text: &[text], button: None, link }.into_response()
 }

@@ -33,6 +33,15 @@ pub fn read_workspace(dir: &Path) -> Result<Files> {
     Ok(Files(files))
 }
 
+/// Reads the scenarios of the workspace in `dir`: `tests/*.yaml`. They are no part of what is
+/// published.
+pub fn read_tests(dir: &Path) -> Result<Files> {
+    let mut files = BTreeMap::new();
+    read_folder(dir, "tests", 0, &mut files)?;
+    files.retain(|path, _| path.ends_with(".yaml"));
+    Ok(Files(files))
+}
+
 fn read_folder(
     dir: &Path,
     relative: &str,

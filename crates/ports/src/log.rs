@@ -1,4 +1,52 @@
-//! The log port: topics of partitions of records.
+//! The log port: topics of partitions of records, and why several owners do no harm.
+//!
+//! # One owner at a time, and zombies (LOG-2)
+//!
+//! A *source* is a partition of `profiles` with its owner, or a shard of `touchpoints` with its
+//! owner. An owner reads the source's log in order from the last checkpoint, keeps state in memory,
+//! publishes the effects of each record with their origin (partition, epoch, offset, index), and
+//! checkpoints state and position together. A *zombie* is an owner that another one has replaced
+//! and that does not know it yet: it was paused, or cut off from the store.
+//!
+//! What must hold: each reader of a partition takes each effect of each source once, in order,
+//! whoever published it. It follows from five things:
+//!
+//! 1. **State is a function of the log.** Ticks and commands are records of that log, appended by
+//!    whoever has the partition, so both owners read the same ones; a second tick moves time to
+//!    where it is anyway. Definitions are found by their content's id and take effect at their
+//!    record. So the state at a position, and the effects of the record there, are the same in every
+//!    owner's hands: `E(0), E(1), …`.
+//! 2. **What is read from the store belongs to the owner's own position.** This is *not* given: a
+//!    zombie at position 60 that loads a profile after its successor's checkpoint at 100 gets the
+//!    person of position 100, and steps record 60 on top of it. The epoch does not help where the
+//!    successor has not published yet: readers there take the zombie's word. So every checkpoint
+//!    stores who wrote it and where it stands, and an owner looks at that *after* loading and
+//!    *before* publishing; if the store has moved, it drops its memory. The same look precedes each
+//!    checkpoint, for a store that came back older under a living owner.
+//! 3. **One owner publishes in order, without holes.** An owner whose append fails, or whose outcome
+//!    is unknown, appends nothing more: it begins anew from the checkpoint. So what it has in each
+//!    partition is a prefix of its effects for that partition, and a call over several partitions
+//!    that arrives in part leaves a prefix in each.
+//! 4. **A checkpoint follows what it covers.** It waits until everything published before it is
+//!    durable. So a successor that begins at position *c* finds every effect below *c* in the log,
+//!    before anything that it publishes itself.
+//! 5. **Readers go by place.** A reader takes an effect if its place is above the highest it took of
+//!    that source. All streams of a source are parts of one sequence (1, 2), each begins at or below
+//!    what has been taken (4) and has no holes (3): so their merge in any interleaving gives each
+//!    effect once, in order. What a zombie publishes is then *right*, only early or late.
+//!
+//! The **epoch** is the second line, for what 1 cannot promise: two builds of the engine during an
+//! upgrade, rules of identity that are not part of its log. A reader that has seen a later owner
+//! takes nothing more of an earlier one. An epoch that went back would silence the true owner, so it
+//! is taken from the log, which forgets nothing, and not from the store, which may: it is the end of
+//! the source's log, read after the claim and proven current by an empty checkpoint before the first
+//! publication. Two owners between whose claims nothing was logged have the same epoch; then place
+//! alone decides, as above.
+//!
+//! Marks for the gate are posted by zombies, too. A revocation, a cancellation and an erasure only
+//! ever close it, at a log time that is the same for both. A kill switch is on or off, and a zombie
+//! or a replay may post an old state of it; a gate that outlives its owners must therefore order
+//! them by the place of their command.
 
 use bytes::Bytes;
 use sojourn_model::Timestamp;
@@ -114,6 +162,13 @@ pub enum LogError {
         /// What is known.
         reason: String,
     },
+    /// The log cannot be reached, or is behind (distributed logs): nothing was appended or read.
+    /// Try again later; nothing is lost.
+    #[error("the log cannot be reached: {reason}; it is tried again")]
+    Unavailable {
+        /// What is known.
+        reason: String,
+    },
     /// The wanted offset is no longer, or not yet, in the partition.
     #[error("offset {wanted} of {topic}/{partition} is outside {first}..{next}")]
     OutOfRange {
@@ -157,6 +212,13 @@ pub enum LogError {
 /// - **Prefix (LOG-1):** a crash loses at most a suffix of everything appended by all, over all
 ///   topics and partitions: if a record survives, so does every record that was appended before
 ///   it. A log that keeps only durable records has this by nature.
+///   A distributed log promises less: it keeps every record that it has shown or acknowledged, but
+///   of one call's appends some partitions may have theirs and others not, and of one partition's
+///   values a first part (*partial append*). Such a call answers with an error or not at all, never
+///   `Ok`. Who needs several partitions to agree reads them or appends again; see the module's
+///   documentation.
+///   There order, visibility and prefix hold *per partition*; `bounds` still covers what this process
+///   has appended before. A compacted topic (definitions) may have holes.
 /// - **Time:** `log_time` is the log's stamp, made monotonic per partition.
 /// - **Errors:** after `Stopped` every later append fails the same way. `Unknown` means that the
 ///   caller must read the tail before it appends again.

@@ -1,8 +1,9 @@
 //! Records of the `actions` topic.
 
-use crate::convert::{Origin, decode, id, named, origin_from_wire, origin_to_wire, text};
+use crate::convert::{decode, id, named, text};
 use crate::json::{value_from_json, value_to_json};
 use crate::log;
+use crate::origin::{Origin, origin_from_wire, origin_to_wire};
 use crate::wire::WireError;
 use bytes::Bytes;
 use prost::Message;

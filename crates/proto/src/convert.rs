@@ -4,50 +4,6 @@ use crate::log;
 use crate::wire::{self, Reader, Sink, WireError};
 use sojourn_model::{Command, Identifier, IdentifierKind, KillTarget, Name, Timestamp};
 
-/// Where a published record comes from: the place of the record that its author was applying, and
-/// the place among the records it published for it. A reader keeps the highest it has seen per
-/// source partition and skips what is not above it (LOG-2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Origin {
-    /// Partition of the source: an identity shard, or an owner of `profiles` (`from_owner`).
-    pub partition: u16,
-    /// Offset there.
-    pub offset: u64,
-    /// Which of the records published for it.
-    pub index: u32,
-}
-
-pub(crate) fn write_origin(out: &mut impl Sink, origin: Origin) {
-    wire::varint(out, 1, origin.partition.into());
-    wire::varint(out, 2, origin.offset);
-    wire::varint(out, 3, origin.index.into());
-}
-
-pub(crate) fn read_origin(bytes: &[u8]) -> Result<Origin, WireError> {
-    let mut origin = Origin { partition: 0, offset: 0, index: 0 };
-    let mut reader = Reader::new(bytes, "origin");
-    while let Some((number, value)) = reader.next()? {
-        match number {
-            1 => origin.partition = value.u16("origin.partition")?,
-            2 => origin.offset = value.varint("origin.offset")?,
-            3 => origin.index = value.u32("origin.index")?,
-            _ => {}
-        }
-    }
-    Ok(origin)
-}
-
-pub(crate) fn origin_to_wire(origin: Origin) -> log::Origin {
-    log::Origin { partition: origin.partition.into(), offset: origin.offset, index: origin.index }
-}
-
-pub(crate) fn origin_from_wire(origin: Option<log::Origin>) -> Result<Origin, WireError> {
-    let origin = origin.ok_or_else(|| WireError::new("origin", "missing"))?;
-    let partition = u16::try_from(origin.partition)
-        .map_err(|_| WireError::new("origin.partition", "over 16 bits"))?;
-    Ok(Origin { partition, offset: origin.offset, index: origin.index })
-}
-
 /// The written kind in two parts, so that nothing is put together: `social:` and the network.
 #[inline]
 fn kind_parts(kind: &IdentifierKind) -> (&'static str, &str) {

@@ -1,10 +1,8 @@
 //! Records of the `decisions` topic: decisions (EXP-1) and notes.
 
-use crate::convert::{
-    Origin, decode, id, identifier_from_wire, identifier_to_wire, named, origin_from_wire,
-    origin_to_wire, text,
-};
+use crate::convert::{decode, id, identifier_from_wire, identifier_to_wire, named, text};
 use crate::log;
+use crate::origin::{Origin, origin_from_wire, origin_to_wire};
 use crate::wire::WireError;
 use bytes::Bytes;
 use prost::Message;

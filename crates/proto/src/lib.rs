@@ -8,18 +8,23 @@ mod convert;
 mod decision;
 mod dispatch;
 mod json;
+mod origin;
+mod planted;
 mod profile;
 mod touchpoint;
 mod wire;
 
 pub use action::{ActionRecord, action_record, cancel_record, decode_action_record};
-pub use convert::Origin;
 pub use decision::{DecisionRecord, decision_record, decode_decision_record, note_record};
 pub use dispatch::{
     DeadLetter, DispatchKind, DispatchRecord, DispatchResult, dead_letter, decode_dead_letter,
     decode_dispatch_record, dispatch_record,
 };
 pub use json::{value_from_json, value_to_json};
+pub use origin::{Admission, Origin, Sources};
+pub use planted::Mutation;
+#[cfg(feature = "planted-bugs")]
+pub use planted::plant;
 pub use profile::{
     ProfileRecord, decode_profile_record, encode_person_touchpoint, encode_profile_record,
 };

@@ -1,10 +1,10 @@
 //! Records of the `profiles` topic: the engine's input, read and written without copies.
 
 use crate::convert::{
-    Origin, command_from_wire, command_to_wire, decode, identifier_len, read_identifier,
-    read_origin, write_identifier, write_origin,
+    command_from_wire, command_to_wire, decode, identifier_len, read_identifier, write_identifier,
 };
 use crate::log;
+use crate::origin::{Origin, read_origin, write_origin};
 use crate::touchpoint::{read_touchpoint, touchpoint_len, write_touchpoint};
 use crate::wire::{self, Count, Reader, Sink, WireError};
 use prost::Message;

@@ -11,7 +11,7 @@ use sojourn_model::{
 };
 use sojourn_proto::{log, *};
 
-const ORIGIN: Origin = Origin { partition: 7, offset: 900, index: 3 };
+const ORIGIN: Origin = Origin { partition: 7, epoch: 41, offset: 900, index: 3 };
 
 fn kind() -> impl Strategy<Value = IdentifierKind> {
     prop_oneof![
@@ -102,7 +102,7 @@ proptest! {
         encode_person_touchpoint(Some(ORIGIN), ProfileId(profile), raw, &mut copied);
         prop_assert_eq!(&ours, &copied, "copied and encoded anew are the same bytes");
         let theirs = log::ProfileRecord {
-            origin: Some(log::Origin { partition: 7, offset: 900, index: 3 }),
+            origin: Some(log::Origin { partition: 7, epoch: 41, offset: 900, index: 3 }),
             from_owner: false,
             kind: Some(log::profile_record::Kind::Touchpoint(log::PersonTouchpoint {
                 profile,

@@ -30,6 +30,14 @@ mod tests;
 pub mod yaml;
 mod zones;
 
+/// The page on every rule of the lint.
+pub const LINTS: &str = include_str!("../LINTS.md");
+
+/// What [`LINTS`] says about a rule; `None`: there is no such rule.
+pub fn rule_section(rule: &str) -> Option<&'static str> {
+    lint::section(rule)
+}
+
 pub use definitions::*;
 pub use eval::{eval, holds};
 pub use expr::{
@@ -37,5 +45,6 @@ pub use expr::{
 };
 pub use files::Files;
 pub use finding::{Finding, Severity};
+pub use lint::sends_per_entry;
 pub use load::{compile, liquid_parser};
 pub use resolve::resolve;

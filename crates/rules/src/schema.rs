@@ -14,6 +14,8 @@ pub const SEGMENTS: &str = include_str!("../schemas/segments.json");
 pub const JOURNEY: &str = include_str!("../schemas/journey.json");
 /// `templates/<name>/<locale>.yaml`
 pub const TEMPLATE: &str = include_str!("../schemas/template.json");
+/// tests/*.yaml
+pub const SCENARIO: &str = include_str!("../schemas/scenario.json");
 
 /// The schema of the workspace file at `path`; `None`: it is no YAML file of a workspace.
 pub fn of_file(path: &str) -> Option<&'static str> {
@@ -22,6 +24,7 @@ pub fn of_file(path: &str) -> Option<&'static str> {
         "tracking-plan.yaml" => TRACKING_PLAN,
         "policy.yaml" => POLICY,
         "segments.yaml" => SEGMENTS,
+        _ if path.starts_with("tests/") && path.ends_with(".yaml") => SCENARIO,
         _ if !crate::Files::is_workspace_file(path) || !path.ends_with(".yaml") => return None,
         _ if path.starts_with("journeys/") => JOURNEY,
         _ => TEMPLATE,

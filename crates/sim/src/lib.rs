@@ -15,3 +15,4 @@ pub mod run;
 pub mod sightings;
 mod story;
 mod world;
+mod zombies;

@@ -122,7 +122,7 @@ impl World {
         partition: u16,
         delivered: &mut Vec<(String, String)>,
     ) -> Result<Vec<(u64, Timestamp, Applied)>> {
-        let mut seen = BTreeSet::new();
+        let mut seen = Marks::new();
         let mut applied = Vec::new();
         for entry in self.entries(Topic::Profiles, partition)? {
             let record = decode_profile_record(&entry.value)?;
@@ -148,7 +148,7 @@ impl World {
     }
 
     fn decided(&self, partition: u16, observed: &mut Observed) -> Result<()> {
-        let mut seen = BTreeSet::new();
+        let mut seen = Marks::new();
         let (mut decisions, mut notes): (Vec<Decision>, Vec<Note>) = (Vec::new(), Vec::new());
         for entry in self.entries(Topic::Decisions, partition)? {
             let (origin, record) = decode_decision_record(&entry.value)?;
@@ -170,7 +170,7 @@ impl World {
     }
 
     fn acted(&self, partition: u16, observed: &mut Observed) -> Result<()> {
-        let mut seen = BTreeSet::new();
+        let mut seen = Marks::new();
         for entry in self.entries(Topic::Actions, partition)? {
             let (origin, record) = decode_action_record(&entry.value)?;
             if !first(&mut seen, true, Some(origin)) {
@@ -209,7 +209,7 @@ impl World {
     /// eviction or checkpoint in between.
     fn replay(&self, id: u16, versions: &BTreeMap<VersionId, Arc<Definitions>>) -> Result<Replay> {
         let mut partition = Partition::new(id, PARTITIONS, Limits::default());
-        let mut seen = BTreeSet::new();
+        let mut seen = Marks::new();
         let mut effects = Effects::new();
         let mut replay = Replay {
             decisions: Vec::new(),
@@ -270,11 +270,24 @@ impl World {
     }
 }
 
-type Source = (bool, u16, u64, u32);
+/// Per source (counts owners, partition): the highest epoch and the highest place seen.
+type Marks = BTreeMap<(bool, u16), (u64, (u64, u32))>;
 
-/// Whether a record has not been seen from this origin (the reader's side of LOG-2, as a plain set).
-fn first(seen: &mut BTreeSet<Source>, from_owner: bool, origin: Option<Origin>) -> bool {
-    origin.is_none_or(|origin| {
-        seen.insert((from_owner, origin.partition, origin.offset, origin.index))
-    })
+/// Whether a reader takes a record (its side of LOG-2): nothing of an epoch that it has seen the end
+/// of, and nothing that is not above what it took. Written anew here, so that the product's reader
+/// has something to differ from.
+fn first(seen: &mut Marks, from_owner: bool, origin: Option<Origin>) -> bool {
+    let Some(Origin { partition, epoch, offset, index }) = origin else { return true };
+    let place = (offset, index);
+    match seen.get(&(from_owner, partition)) {
+        Some(&(latest, _)) if epoch < latest => false,
+        Some(&(_, highest)) if place <= highest => {
+            seen.insert((from_owner, partition), (epoch, highest));
+            false
+        }
+        _ => {
+            seen.insert((from_owner, partition), (epoch, place));
+            true
+        }
+    }
 }

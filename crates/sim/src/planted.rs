@@ -51,6 +51,7 @@ mod switched {
 
     #[derive(Debug, Clone, Copy)]
     enum Bug {
+        Reader(sojourn_proto::Mutation),
         Engine(sojourn_engine::Mutation),
         Dispatcher(sojourn_dispatcher::Mutation),
         Identity(sojourn_identity::Mutation),
@@ -61,6 +62,7 @@ mod switched {
     impl Bug {
         fn name(self) -> String {
             match self {
+                Self::Reader(mutation) => format!("{mutation:?}"),
                 Self::Engine(mutation) => format!("{mutation:?}"),
                 Self::Dispatcher(mutation) => format!("{mutation:?}"),
                 Self::Identity(mutation) => format!("{mutation:?}"),
@@ -72,6 +74,7 @@ mod switched {
         /// In this thread only.
         fn plant(self, on: bool) {
             match self {
+                Self::Reader(mutation) => sojourn_proto::plant(on.then_some(mutation)),
                 Self::Engine(mutation) => sojourn_engine::plant(on.then_some(mutation)),
                 Self::Dispatcher(mutation) => sojourn_dispatcher::plant(on.then_some(mutation)),
                 Self::Identity(mutation) => sojourn_identity::plant(on.then_some(mutation)),
@@ -98,10 +101,11 @@ mod switched {
         only: &str,
         tell: impl Fn(&Caught) + Sync,
     ) -> Vec<Caught> {
-        let bugs: Vec<Bug> = (sojourn_engine::Mutation::ALL.into_iter().map(Bug::Engine))
-            .chain(sojourn_dispatcher::Mutation::ALL.into_iter().map(Bug::Dispatcher))
-            .chain(sojourn_identity::Mutation::ALL.into_iter().map(Bug::Identity))
-            .chain(sojourn_worker::Mutation::ALL.into_iter().map(Bug::Worker))
+        let bugs: Vec<Bug> = (sojourn_engine::Mutation::ALL.iter().copied().map(Bug::Engine))
+            .chain(sojourn_proto::Mutation::ALL.iter().copied().map(Bug::Reader))
+            .chain(sojourn_dispatcher::Mutation::ALL.iter().copied().map(Bug::Dispatcher))
+            .chain(sojourn_identity::Mutation::ALL.iter().copied().map(Bug::Identity))
+            .chain(sojourn_worker::Mutation::ALL.iter().copied().map(Bug::Worker))
             .chain(Edge::ALL.into_iter().map(Bug::Edge))
             .filter(|bug| bug.name().contains(only))
             .collect();

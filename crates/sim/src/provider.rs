@@ -82,6 +82,7 @@ impl FakeProvider {
             outcome,
             detail: "provider".into(),
             retry_after_ms,
+            bounce: None,
         });
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::provider::FakeProvider;
 use crate::world::{PARTITIONS, Versions, World};
+use crate::zombies::Zombie;
 use anyhow::{Result, bail};
 use sojourn_dispatcher::{ChannelOptions, Dispatcher};
 use sojourn_identity::{IdentityRules, IdentityShard, ShardOptions};
@@ -186,15 +187,21 @@ impl World {
             self.crash(back, empty)?;
         } else if restart {
             match self.random.below(5) {
-                0 => self.identity = None,
+                0 => {
+                    let shard = self.identity.take().map(Box::new);
+                    self.replaced(shard.map(Zombie::Identity));
+                }
                 1 => self.dispatcher = None,
                 _ => {
                     let partition = self.random.below(usize::from(PARTITIONS));
-                    self.owners[partition] = None;
+                    let owner = self.owners[partition].take().map(Box::new);
+                    self.replaced(owner.map(|owner| Zombie::Owner(partition as u16, owner)));
                 }
             }
             self.sight("a role restarted");
             self.say(|| "a role begins anew".to_owned());
+        } else if back && faults.distributed {
+            self.stale_replica();
         }
         Ok(())
     }
@@ -204,6 +211,7 @@ impl World {
         self.identity = None;
         self.owners.iter_mut().for_each(|owner| *owner = None);
         self.dispatcher = None;
+        self.zombies.clear();
         let lost = self.log.crash();
         self.sight("the machine crashed");
         if lost > 0 {
@@ -230,6 +238,8 @@ impl World {
         const ROUNDS_MAX: u32 = 2_000;
         self.faults.crash = 0;
         self.faults.restart = 0;
+        self.zombies.clear();
+        self.sight_appends();
         self.seen.lock().expect("one thread").faulty = false;
         self.set_flaky(false);
         self.resume_all()?;

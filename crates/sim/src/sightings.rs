@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub type Sightings = BTreeMap<&'static str, u64>;
 
 /// Every event that a full run over many seeds must see.
-pub const WANTED: [&str; 33] = [
+pub const WANTED: [&str; 38] = [
     "a cap was full",
     "a cap was full while a merge was under way",
     "a clock changed during a deferral",
@@ -23,6 +23,7 @@ pub const WANTED: [&str; 33] = [
     "a message was held out",
     "a message was rerouted",
     "a message was taken back",
+    "a partial append was replayed",
     "a replay published again",
     "a revocation between decision and dispatch",
     "a role failed and recovered",
@@ -30,6 +31,9 @@ pub const WANTED: [&str; 33] = [
     "a run exited",
     "a run was merged into another",
     "a second attempt",
+    "a zombie published after its epoch ended",
+    "a zombie was fenced",
+    "an append arrived twice",
     "an append was refused",
     "an endless chain was cut",
     "consent was missing",
@@ -44,6 +48,7 @@ pub const WANTED: [&str; 33] = [
     "the same action twice at an idempotent provider",
     "the store came back empty",
     "the store came back older",
+    "the store came back older under a living owner",
 ];
 
 /// Counts in `sightings` what can be seen from the end.

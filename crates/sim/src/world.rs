@@ -10,6 +10,7 @@ use crate::provider;
 use crate::random::Random;
 use crate::sightings::Sightings;
 use crate::story::{self, Post, Story};
+use crate::zombies::Zombie;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use sojourn_dispatcher::Dispatcher;
@@ -43,6 +44,9 @@ pub(crate) struct Faults {
     pub(crate) roll_back: usize,
     /// The store comes back empty.
     pub(crate) empty: usize,
+    /// Ports of several machines: appends arrive in part, owners that were replaced live on, the
+    /// store may come back older under a living owner.
+    pub(crate) distributed: bool,
     /// Chances of unknown outcomes, short and repeated reads.
     pub(crate) flaky: bool,
 }
@@ -95,6 +99,8 @@ pub(crate) struct World {
     pub(crate) identity: Option<IdentityShard>,
     pub(crate) owners: Vec<Option<PartitionOwner>>,
     pub(crate) dispatcher: Option<Dispatcher>,
+    /// Owners that were replaced and do not know it yet.
+    pub(crate) zombies: Vec<Zombie>,
     story: Story,
     paused: bool,
     files: sojourn_rules::Files,
@@ -134,11 +140,16 @@ impl World {
         log.set_random(Box::new(move || log_random.next()));
         let mut store_random = random.fork();
         store.set_random(Box::new(move || store_random.next()));
+        let distributed = seed % 3 == 0;
+        log.set_distributed(distributed);
         // Half of the runs are light on faults, so that deep states are reached.
         let faults = if random.one_in(2) {
-            Faults { crash: 0, restart: 400, roll_back: 0, empty: 0, flaky: false }
+            Faults { crash: 0, restart: 400, roll_back: 0, empty: 0, distributed, flaky: false }
+        } else if distributed {
+            // Ownership moves often.
+            Faults { crash: 200, restart: 25, roll_back: 100, empty: 0, distributed, flaky: true }
         } else {
-            Faults { crash: 60, restart: 80, roll_back: 150, empty: 400, flaky: true }
+            Faults { crash: 60, restart: 80, roll_back: 150, empty: 400, distributed, flaky: true }
         };
         let files = story::workspace(&mut random, 0);
         let definitions = sojourn_node::compiled(&files)?;
@@ -154,6 +165,7 @@ impl World {
             identity: None,
             owners: (0..PARTITIONS).map(|_| None).collect(),
             dispatcher: None,
+            zombies: Vec::new(),
             paused: false,
             files,
             versions: Arc::default(),
@@ -205,6 +217,9 @@ impl World {
     /// One step of the story.
     pub(crate) fn step(&mut self) -> Result<()> {
         self.break_something()?;
+        if !self.zombies.is_empty() && self.random.one_in(6) {
+            return self.turn_zombie();
+        }
         match self.random.below(100) {
             0..22 => self.post(),
             22..40 => self.turn_identity(),

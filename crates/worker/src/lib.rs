@@ -7,9 +7,10 @@
 //! ```
 //!
 //! **LOG-2:** a record is applied once: what was applied stands in one checkpoint with the position,
-//! and a record that was published twice is skipped by its origin. **DET-1:** the engine gets what
+//! and a record that was published twice, or by an owner whose epoch is over, is skipped by its origin. **DET-1:** the engine gets what
 //! stands in the log and nothing else.
 
+mod hold;
 pub mod limits;
 mod marks;
 pub mod metric_names;

@@ -1,35 +1,33 @@
 //! What an owner remembers beside the engine's state: how far it has read each source, and the kill
 //! switches that the gate must know again after a restart.
 
+use crate::metric_names as names;
 use crate::planted::{Mutation, planted};
+use metrics::counter;
 use serde::{Deserialize, Serialize};
 use sojourn_model::{Command, KillTarget};
-use sojourn_proto::Origin;
-use std::collections::{BTreeMap, BTreeSet};
+use sojourn_proto::{Admission, Origin, Sources};
+use std::collections::BTreeSet;
 
 /// High-water marks and kill switches; stored with every checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Marks {
-    /// By source (owner or identity shard, and its partition): the highest place seen.
-    seen: BTreeMap<(bool, u16), (u64, u32)>,
+    /// What has been seen of each owner and identity shard that publishes here.
+    sources: Sources,
     kills: BTreeSet<KillTarget>,
 }
 
 impl Marks {
-    /// Whether this record is new; raises the mark when it is (LOG-2). A source publishes for its
-    /// records in order, so whatever is not above the mark was seen.
+    /// Whether this record is new; raises the mark when it is (LOG-2). A record without an origin
+    /// answers no other record and is always new.
     pub(crate) fn admit(&mut self, from_owner: bool, origin: Option<Origin>) -> bool {
-        let Some(Origin { partition, offset, index }) = origin else { return true };
-        let place = (offset, index);
-        match self.seen.get_mut(&(from_owner, partition)) {
-            Some(highest) if place <= *highest => planted(Mutation::AppliedTwice),
-            Some(highest) => {
-                *highest = place;
-                true
-            }
-            None => {
-                self.seen.insert((from_owner, partition), place);
-                true
+        let Some(origin) = origin else { return true };
+        match self.sources.admit(from_owner, origin) {
+            Admission::New => true,
+            Admission::Again => planted(Mutation::AppliedTwice),
+            Admission::Ended => {
+                counter!(names::ENDED).increment(1);
+                false
             }
         }
     }
@@ -61,7 +59,7 @@ mod tests {
     #[test]
     fn a_record_that_was_published_twice_is_admitted_once() {
         let mut marks = Marks::default();
-        let origin = |offset, index| Some(Origin { partition: 0, offset, index });
+        let origin = |offset, index| Some(Origin { partition: 0, epoch: 0, offset, index });
         assert!(marks.admit(false, origin(0, 0)));
         assert!(marks.admit(false, origin(0, 1)) && !marks.admit(false, origin(0, 1)));
         assert!(marks.admit(false, origin(7, 0)) && !marks.admit(false, origin(3, 9)));

@@ -29,3 +29,5 @@ pub const RESIDENT: &str = "sojourn_engine_resident_profiles";
 pub const LOADED: &str = "sojourn_engine_loaded_profiles_total";
 /// Counter: profiles dropped from memory.
 pub const EVICTED: &str = "sojourn_engine_evicted_profiles_total";
+/// Counter: records refused because a later owner of their source has published here.
+pub const ENDED: &str = "sojourn_engine_ended_epoch_records_total";

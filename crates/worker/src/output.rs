@@ -40,9 +40,10 @@ impl Output {
         self.marks.push(mark);
     }
 
-    /// Takes the effects of the record at `position`; an effect's place is its origin's index.
+    /// Takes the effects that the owner of `epoch` has of the record at `position`; an effect's place is its origin's index.
     pub(crate) fn take(
         &mut self,
+        epoch: u64,
         position: LogPosition,
         log_time: Timestamp,
         partitions: u16,
@@ -50,7 +51,7 @@ impl Output {
     ) {
         let LogPosition { partition, offset } = position;
         for (index, effect) in (0..).zip(effects) {
-            let origin = Origin { partition, offset, index };
+            let origin = Origin { partition, epoch, offset, index };
             match effect {
                 Effect::Decision(decision) => {
                     let outcome = decision.outcome.as_str();

@@ -1,5 +1,6 @@
 //! The loop of architecture.md as a machine of turns.
 
+use crate::hold::Held;
 use crate::limits;
 use crate::marks::Marks;
 use crate::metric_names as names;
@@ -74,6 +75,19 @@ pub enum OwnerError {
         /// What.
         source: StateError,
     },
+    /// The store has come back older while this owner ran (a stale replica took over). Claiming
+    /// anew replays from where it stands.
+    #[error(
+        "partition {partition}: the store stood at offset {position} and came back at {found:?}"
+    )]
+    Older {
+        /// Partition.
+        partition: u16,
+        /// Where this owner left it.
+        position: u64,
+        /// Where it stands now; `None`: it is empty.
+        found: Option<u64>,
+    },
     /// The gate does not take marks: nothing may be published that it must know.
     #[error("partition {partition}: the gate does not answer: {reason}")]
     Gate {
@@ -129,11 +143,13 @@ pub enum OwnerError {
 }
 
 impl OwnerError {
-    /// Whether nobody knows what was written: claim anew and read what is there.
+    /// Whether to claim anew and read what is there: nobody knows what was written, or the store
+    /// has come back older.
     fn is_unknown(&self) -> bool {
         matches!(
             self,
-            Self::Log { source: LogError::Unknown { .. }, .. }
+            Self::Older { .. }
+                | Self::Log { source: LogError::Unknown { .. }, .. }
                 | Self::State { source: StateError::Unknown(_), .. }
         )
     }
@@ -179,7 +195,12 @@ const META_ENGINE: &[u8] = b"engine";
 const META_MARKS: &[u8] = b"marks";
 
 struct Owned {
+    /// The store's epoch: fences checkpoints.
     epoch: u64,
+    /// What the last checkpoint says of this owner. Its epoch fences what is published.
+    held: Held,
+    /// Something was read from the store since `held` was looked at.
+    unverified: bool,
     partition: Partition,
     marks: Marks,
     /// Offset of the next record to apply.
@@ -378,9 +399,24 @@ impl PartitionOwner {
         for target in marks.kills() {
             self.output.mark(GateMark::Killed { target: target.clone(), on: true });
         }
-        let committed_at = self.clock.now();
-        let epoch = claim.epoch;
-        self.owned = Some(Owned { epoch, partition, marks, next, committed: next, committed_at });
+        let (committed_at, epoch) = (self.clock.now(), claim.epoch);
+        // The log's end, read after the claim: whoever claims later reads it later. The empty
+        // checkpoint proves that nobody had claimed when it was read, so that no owner whose epoch
+        // of the store is over ever publishes with a greater one of the log.
+        let held = Held { epoch: end, position: next };
+        let checkpoint = Checkpoint { position: next, writes: vec![held.write()] };
+        self.store.checkpoint(&self.name, epoch, checkpoint).map_err(&state_error)?;
+        let committed = next;
+        self.owned = Some(Owned {
+            epoch,
+            held,
+            unverified: false,
+            partition,
+            marks,
+            next,
+            committed,
+            committed_at,
+        });
         self.flush()
     }
 
@@ -412,8 +448,15 @@ impl PartitionOwner {
         })
     }
 
+    /// Publishes, unless what it was made from may have been another owner's state.
     fn flush(&mut self) -> Result<(), OwnerError> {
         let partition = self.options.partition;
+        if let Some(owned) = &mut self.owned
+            && std::mem::take(&mut owned.unverified)
+            && !planted(Mutation::LoadBelieved)
+        {
+            owned.held.verify(&*self.store, partition)?;
+        }
         self.output.flush(&*self.log, &*self.gate).map_err(|error| match error {
             FlushError::Log(source) => OwnerError::Log { partition, source },
             FlushError::Gate(reason) => OwnerError::Gate { partition, reason },
@@ -450,6 +493,9 @@ impl PartitionOwner {
         counter!(names::RECORDS).increment(entries.len() as u64);
         drop(records);
         self.entries = entries;
+        if planted(Mutation::PublishAfterCheckpoint) {
+            self.checkpoint()?;
+        }
         self.flush()
     }
 
@@ -469,6 +515,7 @@ impl PartitionOwner {
                 owned.partition.load(id, value.as_deref()).map_err(&damaged)?;
             }
         }
+        owned.unverified = true;
         counter!(names::LOADED).increment(ids.len() as u64);
         ids.clear();
         Ok(())
@@ -518,7 +565,8 @@ impl PartitionOwner {
         owned.partition.apply(position, entry.log_time, &record.record, &mut self.effects);
         owned.next += 1;
         if !self.effects.is_empty() {
-            self.output.take(position, entry.log_time, partitions, self.effects.as_slice());
+            let epoch = owned.held.epoch;
+            self.output.take(epoch, position, entry.log_time, partitions, self.effects.as_slice());
         }
         Ok(())
     }
@@ -557,8 +605,12 @@ impl PartitionOwner {
         if !planted(Mutation::CheckpointBeforeDurable) {
             self.log.sync().map_err(log_error)?;
         }
+        // A store that came back older lacks what was written before and is not dirty any more.
+        if !planted(Mutation::LoadBelieved) {
+            owned.held.verify(&*self.store, self.options.partition)?;
+        }
         let changed = owned.partition.take_checkpoint();
-        let mut writes = Vec::with_capacity(changed.profiles.len() + changed.wakes.len() + 2);
+        let mut writes = Vec::with_capacity(changed.profiles.len() + changed.wakes.len() + 3);
         counter!(names::CHECKPOINT_PROFILES).increment(changed.profiles.len() as u64);
         for (id, bytes) in changed.profiles {
             let value = Some(bytes.into());
@@ -575,8 +627,11 @@ impl PartitionOwner {
         };
         writes.push(meta(META_ENGINE, changed.meta.into()));
         writes.push(meta(META_MARKS, encode(&owned.marks)));
+        let held = Held { position: owned.next, ..owned.held };
+        writes.push(held.write());
         let checkpoint = Checkpoint { position: owned.next, writes };
         self.store.checkpoint(&self.name, owned.epoch, checkpoint).map_err(state_error)?;
+        owned.held = held;
         owned.committed = owned.next;
         owned.committed_at = now;
         counter!(names::CHECKPOINTS).increment(1);

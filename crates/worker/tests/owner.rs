@@ -130,7 +130,7 @@ impl House {
 
     /// As identity publishes: the same origin when `again`.
     fn publish(&mut self, profile: ProfileId, index: u32, record: &Record<'_>) {
-        let origin = Origin { partition: 0, offset: self.offset, index };
+        let origin = Origin { partition: 0, epoch: 0, offset: self.offset, index };
         self.append(profile.partition(PARTITIONS), Some(origin), record);
     }
 

@@ -5,7 +5,9 @@
 //!
 //! One attempt writes a message's data at most once. Whatever fails before the server has asked for
 //! the data is *retry* or *failed*; whatever fails afterwards without the server's word is *unknown*.
+//! A refusal that is about the recipient says so (`bounce`).
 
+mod bounce;
 mod compose;
 mod smtp;
 
@@ -71,8 +73,14 @@ impl Channel for Email {
             };
             match self.server.submit(&mail, permit).await {
                 Submission::Accepted(reply) => answer(&id, DeliveryOutcome::Sent, &reply),
-                Submission::Refused(reply) => answer(&id, DeliveryOutcome::Failed, &reply),
-                Submission::NotTaken(reply) => answer(&id, DeliveryOutcome::Retry, &reply),
+                Submission::Refused(reply, bounce) => DeliverResponse {
+                    bounce: bounce.into(),
+                    ..answer(&id, DeliveryOutcome::Failed, &reply)
+                },
+                Submission::NotTaken(reply, bounce) => DeliverResponse {
+                    bounce: bounce.into(),
+                    ..answer(&id, DeliveryOutcome::Retry, &reply)
+                },
                 Submission::Unknown(reply) => answer(&id, DeliveryOutcome::Unknown, &reply),
             }
         })

@@ -4,7 +4,7 @@
 //! it; here the steps are separate, because before DATA nothing has gone out and after it nobody
 //! knows.
 
-use super::Mail;
+use super::{Mail, bounce};
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use sojourn_ports::Permit;
+use sojourn_proto::channel::Bounce;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -36,9 +37,9 @@ pub(super) enum Submission {
     /// 250 after the final dot.
     Accepted(String),
     /// Refused for good: the recipient or the content.
-    Refused(String),
+    Refused(String, Bounce),
     /// Not taken; may be tried again.
-    NotTaken(String),
+    NotTaken(String, Bounce),
     /// The data went out and no answer came.
     Unknown(String),
 }
@@ -107,11 +108,11 @@ impl Server {
     /// Submits one message. `permit` is dropped when the server has asked for the data.
     pub(super) async fn submit(&self, mail: &Mail, permit: Option<Permit>) -> Submission {
         let Ok(_slot) = self.permits.acquire().await else {
-            return Submission::NotTaken("the channel is closing".into());
+            return Submission::NotTaken("the channel is closing".into(), Bounce::Unspecified);
         };
         let mut connection = match self.connection().await {
             Ok(connection) => connection,
-            Err(problem) => return Submission::NotTaken(problem),
+            Err(problem) => return Submission::NotTaken(problem, Bounce::Unspecified),
         };
         let mut asked = ask_for_data(&mut connection, mail).await;
         // An idle connection may have been closed by the server meanwhile: once more with a new one.
@@ -119,13 +120,15 @@ impl Server {
         if matches!(asked, Err(Refusal::Broken(_))) && !connection.fresh {
             connection = match self.connect().await {
                 Ok(connection) => connection,
-                Err(problem) => return Submission::NotTaken(problem),
+                Err(problem) => return Submission::NotTaken(problem, Bounce::Unspecified),
             };
             asked = ask_for_data(&mut connection, mail).await;
         }
         match asked {
             Ok(()) => {}
-            Err(Refusal::Broken(problem)) => return Submission::NotTaken(problem),
+            Err(Refusal::Broken(problem)) => {
+                return Submission::NotTaken(problem, Bounce::Unspecified);
+            }
             Err(Refusal::Said { outcome, reusable }) => {
                 if reusable && command(&mut connection, Rset).await.is_ok() {
                     self.give_back(connection);
@@ -142,11 +145,11 @@ impl Server {
             Ok(Err(error)) => match class(&error) {
                 Class::Permanent => {
                     self.give_back(connection);
-                    Submission::Refused(format!("content: {error}"))
+                    Submission::Refused(format!("content: {error}"), bounce::of(&error, false))
                 }
                 Class::Transient => {
                     self.give_back(connection);
-                    Submission::NotTaken(error.to_string())
+                    Submission::NotTaken(error.to_string(), bounce::of(&error, false))
                 }
                 Class::Broken => Submission::Unknown(format!("lost after the data: {error}")),
             },
@@ -217,8 +220,8 @@ async fn ask_for_data(connection: &mut Connection, mail: &Mail) -> Result<(), Re
     let international = !AsRef::<str>::as_ref(&mail.to).is_ascii();
     if international {
         if !info.supports_feature(Extension::SmtpUtfEight) {
-            let outcome =
-                Submission::Refused("recipient: the server takes no international address".into());
+            let reply = "recipient: the server takes no international address";
+            let outcome = Submission::Refused(reply.into(), Bounce::Unspecified);
             return Err(Refusal::Said { outcome, reusable: true });
         }
         parameters.push(MailParameter::SmtpUtfEight);
@@ -228,22 +231,26 @@ async fn ask_for_data(connection: &mut Connection, mail: &Mail) -> Result<(), Re
     }
     // A refused sender is a matter of our settings, not of this recipient: try again, so that the
     // breaker opens and nothing is lost while somebody repairs it.
-    step(connection, MailFrom::new(Some(mail.from.clone()), parameters), |reply| {
-        Submission::NotTaken(format!("sender: {reply}"))
+    step(connection, MailFrom::new(Some(mail.from.clone()), parameters), false, |reply, _| {
+        Submission::NotTaken(format!("sender: {reply}"), Bounce::Unspecified)
     })
     .await?;
-    step(connection, Rcpt::new(mail.to.clone(), Vec::new()), |reply| {
-        Submission::Refused(format!("recipient: {reply}"))
+    step(connection, Rcpt::new(mail.to.clone(), Vec::new()), true, |reply, bounce| {
+        Submission::Refused(format!("recipient: {reply}"), bounce)
     })
     .await?;
-    step(connection, Data, |reply| Submission::Refused(format!("content: {reply}"))).await
+    step(connection, Data, false, |reply, bounce| {
+        Submission::Refused(format!("content: {reply}"), bounce)
+    })
+    .await
 }
 
-/// One command; `permanent` says what a 5xx means here.
+/// One command; `recipient`: it names the recipient; `permanent` says what a 5xx means here.
 async fn step(
     connection: &mut Connection,
     verb: impl std::fmt::Display,
-    permanent: impl FnOnce(String) -> Submission,
+    recipient: bool,
+    permanent: impl FnOnce(String, Bounce) -> Submission,
 ) -> Result<(), Refusal> {
     let error = match command(connection, verb).await {
         Ok(()) => return Ok(()),
@@ -252,13 +259,15 @@ async fn step(
     };
     match class(&error) {
         Class::Permanent => {
-            Err(Refusal::Said { outcome: permanent(error.to_string()), reusable: true })
+            let outcome = permanent(error.to_string(), bounce::of(&error, recipient));
+            Err(Refusal::Said { outcome, reusable: true })
         }
         Class::Transient => {
             // 421: the server is going away.
             let reusable = error.status().is_some_and(|code| u16::from(code) != 421);
             if reusable {
-                let outcome = Submission::NotTaken(error.to_string());
+                let bounce = bounce::of(&error, recipient);
+                let outcome = Submission::NotTaken(error.to_string(), bounce);
                 return Err(Refusal::Said { outcome, reusable });
             }
             Err(Refusal::Broken(error.to_string()))

@@ -143,6 +143,7 @@ fn checked(response: DeliverResponse) -> DeliverResponse {
         }
         outcome => DeliverResponse {
             retry_after_ms: response.retry_after_ms,
+            bounce: response.bounce,
             ..answer(&response.action_id, outcome, &response.detail)
         },
     }

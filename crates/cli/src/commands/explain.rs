@@ -3,7 +3,7 @@
 use super::{Globals, WorkspaceOption};
 use crate::admin::Admin;
 use crate::exit::Exit;
-use crate::lines;
+use crate::pages;
 use crate::term;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -42,7 +42,7 @@ impl Explain {
         } else if self.reader == Reader::Customer {
             term::line(&term::clean(&sentence));
         } else {
-            for line in lines::decision_page(&sentence, &decision) {
+            for line in pages::decision_page(&sentence, &decision) {
                 term::line(&line);
             }
         }

@@ -16,7 +16,7 @@ pub(crate) struct Init {
     /// Folder to write; made when it is not there
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// Which sample: shop (cafe, salon, gym, courses are to come)
+    /// Which sample: shop, cafe, salon, gym or courses
     #[arg(long, default_value = "shop", value_name = "NAME")]
     template: String,
     /// Write into a folder that is not empty; a file that is there already is never overwritten
@@ -49,20 +49,10 @@ impl Init {
 
 /// The template named `name`, or an error that lists those there are.
 pub(crate) fn find(name: &str) -> Result<&'static Template> {
-    let ready = || {
-        let names: Vec<_> =
-            ALL.iter().filter(|other| !other.files.is_empty()).map(|other| other.name).collect();
-        names.join(", ")
-    };
-    match ALL.iter().find(|template| template.name == name) {
-        Some(template) if template.files.is_empty() => Err(usage(format!(
-            "the template `{name}` ({}) is not there yet: take one of {}",
-            template.about,
-            ready()
-        ))),
-        Some(template) => Ok(template),
-        None => Err(usage(format!("there is no template `{name}`: take one of {}", ready()))),
-    }
+    ALL.iter().find(|template| template.name == name).ok_or_else(|| {
+        let names: Vec<_> = ALL.iter().map(|other| other.name).collect();
+        usage(format!("there is no template `{name}`: take one of {}", names.join(", ")))
+    })
 }
 
 /// Writes the files of `template` below `dir`, none over another; gives their paths.
@@ -102,6 +92,7 @@ fn report(dir: &Path, template: &Template, written: &[&str]) {
     term::line("");
     for (command, about) in [
         (format!("sojourn lint {}", dir.display()), "check it"),
+        (format!("sojourn test {}", dir.display()), "see its scenarios hold"),
         (format!("sojourn up {}", dir.display()), "run it; messages land in data/outbox"),
         (format!("less {}", dir.join("README.md").display()), "what to try"),
     ] {
@@ -124,9 +115,8 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_is_to_come_says_so() {
-        let error = find("gym").unwrap_err().to_string();
-        assert!(error.contains("not there yet") && error.contains("shop"), "{error}");
-        assert!(find("shp").unwrap_err().to_string().contains("no template"));
+    fn an_unknown_template_lists_those_there_are() {
+        let error = find("shp").unwrap_err().to_string();
+        assert!(error.contains("no template `shp`") && error.contains("salon"), "{error}");
     }
 }

@@ -14,6 +14,7 @@ mod run;
 mod simulate;
 mod snapshot;
 mod tail;
+mod test;
 mod up;
 
 use crate::exit::{self, Exit};
@@ -79,6 +80,7 @@ enum Command {
     Lint(lint::Lint),
     Publish(publish::Publish),
     Simulate(simulate::Simulate),
+    Test(test::Test),
     Import(import::Import),
     Person(person::Person),
     Explain(explain::Explain),
@@ -107,6 +109,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Lint(args)) => args.run(globals),
         Some(Command::Publish(args)) => args.run(globals),
         Some(Command::Simulate(args)) => args.run(globals),
+        Some(Command::Test(args)) => args.run(globals),
         Some(Command::Import(args)) => args.run(globals),
         Some(Command::Person(args)) => args.run(globals),
         Some(Command::Explain(args)) => args.run(globals),

@@ -3,7 +3,7 @@
 use super::{Globals, WorkspaceOption};
 use crate::admin::Admin;
 use crate::exit::Exit;
-use crate::lines;
+use crate::pages;
 use crate::term;
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -61,7 +61,7 @@ impl Person {
             return Ok(Exit::Done);
         }
         let zone = crate::workspace::zone(&whom.workspace.dir);
-        for line in lines::person_page(view, &answer, zone, term::width()) {
+        for line in pages::person_page(view, &answer, zone, term::width()) {
             term::line(&line);
         }
         Ok(Exit::Done)

@@ -3,7 +3,7 @@
 mod summary;
 
 use super::Globals;
-use crate::exit::{Exit, negative, unreachable};
+use crate::exit::{Exit, negative, unreachable, usage};
 use crate::findings::{self, Format};
 use crate::term::{self, Progress};
 use crate::{when, workspace};
@@ -11,17 +11,22 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
 use sojourn_model::{Decision, Timestamp};
-use sojourn_node::simulate::{Simulation, Summary, Watch};
-use sojourn_rules::{Files, Severity};
+use sojourn_node::simulate::{Simulation, Summary, Watch, WhatIf};
+use sojourn_rules::{Definitions, Severity};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Run journeys over recorded touchpoints: what would have been sent, and what not, and why
 #[derive(Debug, Args)]
 #[command(after_help = "Examples: sojourn simulate my-shop --events events.jsonl
           sojourn simulate my-shop --events events.jsonl --decisions out.jsonl --until 2026-12-01
           sojourn simulate my-shop --events events.jsonl --compare my-shop-draft
+          sojourn simulate my-shop --events events.jsonl --what-if cap.weekly=2
+
+--what-if changes a number of the policy for this run only, and shows what would be different:
+cap.ID=3, cap.ID=off, holdout.percent=10, arbitration.window=2h, quiet_hours=off.
 
 Nothing is sent. The same files give the same bytes. One JSON object per line, in order of
 `receivedAt`; lint errors stop it, warnings do not.")]
@@ -41,22 +46,41 @@ pub(crate) struct Simulate {
     /// A second workspace over the same touchpoints: what would be different
     #[arg(long, value_name = "DIR2")]
     compare: Option<PathBuf>,
+    /// The same workspace with a number of its policy changed: what would be different
+    #[arg(long, value_name = "KEY=VALUE")]
+    what_if: Vec<WhatIf>,
 }
 
 impl Simulate {
     pub(crate) fn run(self, globals: &Globals) -> Result<Exit> {
         let until = self.until.as_deref().map(when::parse).transpose()?;
-        let Some(files) = linted(&self.dir)? else { return Ok(Exit::Negative) };
+        let Some(here) = linted(&self.dir)? else { return Ok(Exit::Negative) };
         let other = match &self.compare {
             Some(dir) => match linted(dir)? {
-                Some(files) => Some((dir, files)),
+                Some(definitions) => Some((dir.as_path(), definitions)),
                 None => return Ok(Exit::Negative),
             },
+            None if !self.what_if.is_empty() => {
+                linted(&self.dir)?.map(|definitions| (self.dir.as_path(), definitions))
+            }
             None => None,
         };
-        let summary = self.simulate(&self.dir, &files, until, self.decisions.as_deref())?;
-        let compared = match &other {
-            Some((dir, files)) => Some(self.simulate(dir, files, until, None)?),
+        let other = other.map(|(dir, definitions)| Ok((dir, self.changed(definitions)?)));
+        let other = other.transpose().map_err(|error: anyhow::Error| usage(error.to_string()))?;
+        let out = self.decisions.as_deref();
+        let this = &self;
+        // Both at once: two versions take little longer than one.
+        let (summary, compared) = std::thread::scope(|scope| {
+            let second = other.map(|(dir, definitions)| {
+                scope.spawn(move || this.simulate(dir, definitions, until, None, false))
+            });
+            let first = this.simulate(&this.dir, here, until, out, true);
+            (first, second.map(|thread| thread.join()))
+        });
+        let summary = summary?;
+        let compared = match compared {
+            Some(Ok(compared)) => Some(compared?),
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
             None => None,
         };
         if globals.json {
@@ -66,8 +90,8 @@ impl Simulate {
         for line in summary::page(&summary, term::width()) {
             term::line(&line);
         }
-        if let (Some(compared), Some((dir, _))) = (&compared, &other) {
-            let names = (self.dir.display().to_string(), dir.display().to_string());
+        if let Some(compared) = &compared {
+            let names = self.names();
             for line in summary::difference(&summary, compared, &names, term::width()) {
                 term::line(&line);
             }
@@ -75,12 +99,36 @@ impl Simulate {
         Ok(Exit::Done)
     }
 
+    /// The definitions with every `--what-if`.
+    fn changed(&self, mut definitions: Arc<Definitions>) -> Result<Arc<Definitions>> {
+        if !self.what_if.is_empty() {
+            let own = Arc::get_mut(&mut definitions).context("the definitions are in use")?;
+            for one in &self.what_if {
+                one.apply(own)?;
+            }
+        }
+        Ok(definitions)
+    }
+
+    /// What the two columns of a comparison are called.
+    fn names(&self) -> (String, String) {
+        let here = self.dir.display().to_string();
+        let changes: Vec<_> = self.what_if.iter().map(ToString::to_string).collect();
+        let changes = changes.join(" ");
+        match &self.compare {
+            Some(dir) if changes.is_empty() => (here, dir.display().to_string()),
+            Some(dir) => (here, format!("{} {changes}", dir.display())),
+            None => ("as it is".to_owned(), changes),
+        }
+    }
+
     fn simulate(
         &self,
         dir: &Path,
-        files: &Files,
+        definitions: Arc<Definitions>,
         until: Option<Timestamp>,
         decisions: Option<&Path>,
+        show_progress: bool,
     ) -> Result<Summary> {
         let cannot =
             |path: &Path, error| unreachable(format!("cannot open {}: {error}", path.display()));
@@ -93,9 +141,10 @@ impl Simulate {
             )),
             None => None,
         };
-        let mut watch = Watcher { out, progress: Progress::new("bytes", Some(bytes)) };
+        let mut watch =
+            Watcher { out, progress: show_progress.then(|| Progress::new("bytes", Some(bytes))) };
         let mut reader = BufReader::with_capacity(BUFFER_BYTES, events);
-        let simulation = Simulation::new(files, dir)?;
+        let simulation = Simulation::of(definitions, dir);
         let summary = simulation
             .run(&mut reader, until, &mut watch)
             .map_err(|error| negative(format!("{}: {error:#}", self.events.display())))?;
@@ -109,11 +158,13 @@ impl Simulate {
 /// Buffer of the files that are read and written.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// The files, when no finding is an error; else the findings are shown.
-fn linted(dir: &Path) -> Result<Option<Files>> {
+/// The definitions, when no finding is an error; else the findings are shown.
+fn linted(dir: &Path) -> Result<Option<Arc<Definitions>>> {
     let (files, compiled) = workspace::compile(dir)?;
-    if findings::count(&compiled.findings, Severity::Error) == 0 {
-        return Ok(Some(files));
+    if let Some(definitions) = compiled.definitions
+        && findings::count(&compiled.findings, Severity::Error) == 0
+    {
+        return Ok(Some(definitions));
     }
     let errors: Vec<_> = compiled
         .findings
@@ -127,7 +178,7 @@ fn linted(dir: &Path) -> Result<Option<Files>> {
 
 struct Watcher {
     out: Option<BufWriter<File>>,
-    progress: Progress,
+    progress: Option<Progress>,
 }
 
 impl Watch for Watcher {
@@ -140,6 +191,8 @@ impl Watch for Watcher {
     }
 
     fn progress(&mut self, _lines: u64, bytes: u64) {
-        self.progress.at(bytes);
+        if let Some(progress) = &mut self.progress {
+            progress.at(bytes);
+        }
     }
 }

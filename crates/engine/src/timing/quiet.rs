@@ -6,7 +6,7 @@
 use super::calendar::{day_of, plus_days, resolve};
 use crate::limits::QUIET_JOINS_MAX;
 use chrono_tz::Tz;
-use sojourn_model::Timestamp;
+use sojourn_model::{QUIET_TRUST, Timestamp};
 
 /// A window: minutes after local midnight; `to` at or before `from` crosses midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +79,32 @@ impl QuietPlan {
             (-1..=3).map(move |ahead| Self::interval(window, plus_days(today, ahead)))
         });
         let from = starts.filter(|(start, end)| start < end && *start > at).map(|s| s.0).min()?;
-        Some((from, self.at(from).and_then(|quiet| quiet.until)))
+        Some((from, self.end_with_close_ones(from)))
+    }
+
+    /// The end of the quiet time that holds `from`, with those joined to it that begin before the
+    /// dispatcher stops trusting the end; `None`: there is no such end.
+    fn end_with_close_ones(&self, from: Timestamp) -> Option<Timestamp> {
+        let mut until = self.at(from)?.until?;
+        for _ in 0..QUIET_JOINS_MAX {
+            let days = |window: Window| {
+                let today = day_of(window.zone, until);
+                (-1..=1).map(move |ahead| Self::interval(window, plus_days(today, ahead)))
+            };
+            let trusted = until.plus(QUIET_TRUST);
+            let close = self
+                .windows
+                .iter()
+                .flat_map(|&window| days(window))
+                .filter(|(start, end)| start < end && *start >= until && *start < trusted)
+                .map(|(start, _)| start)
+                .min();
+            match close {
+                Some(start) => until = self.at(start)?.until?,
+                None => return Some(until),
+            }
+        }
+        None
     }
 }
 
@@ -121,6 +146,19 @@ mod tests {
         let first_end = at("2026-10-25T00:30:00Z");
         assert_eq!(plan.at(at("2026-10-25T00:10:00Z")).unwrap().until, Some(first_end));
         assert_eq!(plan.at(at("2026-10-25T01:10:00Z")), None);
+    }
+
+    #[test]
+    fn a_window_that_begins_while_the_last_end_is_trusted_is_joined() {
+        // The dispatcher knows one window: until 06:30 it would send into the one from 06:15.
+        let mut near = plan(chrono_tz::UTC, &[(22, 6)]);
+        near.add(chrono_tz::UTC, 6 * 60 + 15, 8 * 60, false);
+        let now = at("2026-03-02T12:00:00Z");
+        let (evening, morning) = (at("2026-03-02T22:00:00Z"), at("2026-03-03T08:00:00Z"));
+        assert_eq!(near.next(now), Some((evening, Some(morning))));
+        let mut far = plan(chrono_tz::UTC, &[(22, 6)]);
+        far.add(chrono_tz::UTC, 6 * 60 + 30, 8 * 60, false);
+        assert_eq!(far.next(now), Some((evening, Some(at("2026-03-03T06:00:00Z")))));
     }
 
     #[test]

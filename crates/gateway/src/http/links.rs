@@ -179,8 +179,8 @@ fn show(
         Some(format!("{}/{}", portal.trim_end_matches('/'), gateway.0.signer.mint(&token).ok()?))
     });
     let company = &current.definitions().workspace.company.name;
-    let preferences = preferences.as_deref();
-    Page { status, company, title, text, button, preferences }.into_response()
+    let link = preferences.as_deref().map(|url| (url, "Choose what you would like to receive"));
+    Page { status, company, title, text, button, link }.into_response()
 }
 
 fn bad_link(gateway: &Gateway, error: &TokenError) -> Response {
@@ -191,7 +191,7 @@ fn bad_link(gateway: &Gateway, error: &TokenError) -> Response {
         title: "This link does not work",
         text: &[&format!("Because {error}.")],
         button: None,
-        preferences: None,
+        link: None,
     }
     .into_response()
 }

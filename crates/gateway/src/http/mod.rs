@@ -18,7 +18,7 @@ mod consents;
 mod events;
 mod hooks;
 mod links;
-mod page;
+pub(crate) mod page;
 mod tills;
 mod track;
 

@@ -1,19 +1,24 @@
-//! The one page that the gateway shows: unsubscribe. Plain, readable without scripts or images.
+//! The pages that messages link to: unsubscribe, and the node's `/why`. Plain, readable without
+//! scripts or images.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// What the page says.
-pub(super) struct Page<'p> {
-    pub(super) status: StatusCode,
-    pub(super) company: &'p str,
-    pub(super) title: &'p str,
-    /// Paragraphs of plain text.
-    pub(super) text: &'p [&'p str],
+/// What a page says. Everything in it is plain text.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<'p> {
+    /// Status of the answer.
+    pub status: StatusCode,
+    /// Whose page it is; empty: nobody is named.
+    pub company: &'p str,
+    /// Heading.
+    pub title: &'p str,
+    /// Paragraphs.
+    pub text: &'p [&'p str],
     /// Label of the button that confirms, when there is something to confirm.
-    pub(super) button: Option<&'p str>,
-    /// Address of the preference centre.
-    pub(super) preferences: Option<&'p str>,
+    pub button: Option<&'p str>,
+    /// Address and label of the link below.
+    pub link: Option<(&'p str, &'p str)>,
 }
 
 const STYLE: &str = "body{margin:0;background:#f4f4f1;color:#1c1c1a;font:1.0625rem/1.55 system-ui,\
@@ -29,11 +34,16 @@ impl IntoResponse for Page<'_> {
     fn into_response(self) -> Response {
         let title = escape(self.title);
         let company = escape(self.company);
+        let (suffix, from) = if company.is_empty() {
+            (String::new(), String::new())
+        } else {
+            (format!(" · {company}"), format!("<p class=\"from\">{company}</p>"))
+        };
         let mut html = format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"robots\" \
-             content=\"noindex\"><title>{title} · {company}</title><style>{STYLE}</style></head>\
-             <body><main><p class=\"from\">{company}</p><h1>{title}</h1>"
+             content=\"noindex\"><title>{title}{suffix}</title><style>{STYLE}</style></head>\
+             <body><main>{from}<h1>{title}</h1>"
         );
         for paragraph in self.text {
             html.push_str(&format!("<p>{}</p>", escape(paragraph)));
@@ -45,11 +55,8 @@ impl IntoResponse for Page<'_> {
                 escape(label)
             ));
         }
-        if let Some(url) = self.preferences {
-            html.push_str(&format!(
-                "<p><a href=\"{}\">Choose what you would like to receive</a></p>",
-                escape(url)
-            ));
+        if let Some((url, label)) = self.link {
+            html.push_str(&format!("<p><a href=\"{}\">{}</a></p>", escape(url), escape(label)));
         }
         html.push_str("</main></body></html>");
         let policy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \

@@ -5,9 +5,11 @@
 
 mod command;
 mod summary;
+mod what_if;
 
 pub use command::{CommandLine, Order};
-pub use summary::{JourneyCounts, Summary};
+pub use summary::{Coverage, JourneyCounts, Summary};
+pub use what_if::{WHAT_IF_FORMS, WhatIf};
 
 use crate::definitions::compiled;
 use crate::workspace::read_workspace;
@@ -60,7 +62,11 @@ impl Simulation {
     /// A simulation of `files`; lint errors stop it. `base`: folders in `publish` lines are relative
     /// to it.
     pub fn new(files: &Files, base: &Path) -> Result<Self> {
-        let definitions = compiled(files)?;
+        Ok(Self::of(compiled(files)?, base))
+    }
+
+    /// A simulation of compiled definitions.
+    pub fn of(definitions: Arc<Definitions>, base: &Path) -> Self {
         let mut simulation = Self {
             converter: Converter::new(&definitions),
             resolver: Resolver::new(IdentityRules::of(&definitions)),
@@ -74,7 +80,7 @@ impl Simulation {
             summary: Summary::default(),
         };
         simulation.publish(definitions);
-        Ok(simulation)
+        simulation
     }
 
     /// Runs every line of `events`, then to `until`.
@@ -108,7 +114,8 @@ impl Simulation {
             self.apply(&Record::Tick, end, watch)?;
         }
         self.summary.to = Some(end);
-        self.summary.finish();
+        let partition = &self.partition;
+        self.summary.finish(|id| partition.profile(id));
         Ok(self.summary)
     }
 

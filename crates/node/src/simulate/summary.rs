@@ -1,6 +1,7 @@
 //! What a simulation counted.
 
 use serde::Serialize;
+use sojourn_engine::Profile;
 use sojourn_model::{Decision, Name, Note, NoteKind, Outcome, ProfileId, Timestamp};
 use std::collections::{BTreeMap, HashSet};
 
@@ -33,12 +34,23 @@ pub struct Summary {
     pub verdicts: BTreeMap<String, u64>,
     /// How many (person, week) pairs had so many messages: contacts per person per week.
     pub contacts_per_week: BTreeMap<u32, u64>,
+    /// Who could be written to at the end: people by `channel purpose`.
+    pub consents: BTreeMap<String, Coverage>,
     /// Limits that were reached, by name.
     pub limits: BTreeMap<Name, u64>,
     #[serde(skip)]
     seen: HashSet<ProfileId>,
     #[serde(skip)]
     weeks: BTreeMap<(ProfileId, i64), u32>,
+}
+
+/// How many people said yes and no.
+#[derive(Debug, Default, Clone, Copy, Serialize, PartialEq, Eq)]
+pub struct Coverage {
+    /// A grant of the purpose, or of one of its topics, stands.
+    pub agreed: u64,
+    /// What they said last is no.
+    pub refused: u64,
 }
 
 /// Counts of one journey.
@@ -114,8 +126,14 @@ impl Summary {
     }
 
     /// Draws the sums that need everything.
-    pub fn finish(&mut self) {
+    pub(super) fn finish<'p>(&mut self, profile: impl Fn(ProfileId) -> Option<&'p Profile>) {
         self.people = self.seen.len() as u64;
+        for profile in self.seen.iter().filter_map(|id| profile(*id)) {
+            for (of, agreed) in consents(profile) {
+                let coverage = self.consents.entry(of).or_default();
+                *(if agreed { &mut coverage.agreed } else { &mut coverage.refused }) += 1;
+            }
+        }
         for &count in self.weeks.values() {
             *self.contacts_per_week.entry(count).or_default() += 1;
         }
@@ -129,4 +147,23 @@ impl Summary {
     fn journey(&mut self, name: &Name) -> &mut JourneyCounts {
         self.journeys.entry(name.clone()).or_default()
     }
+}
+
+/// What a person said of each channel and purpose: yes, when a grant stands at the level of the
+/// purpose or of one of its topics; in the same second a no wins (semantics 3).
+fn consents(profile: &Profile) -> BTreeMap<String, bool> {
+    let mut said: BTreeMap<String, bool> = BTreeMap::new();
+    for entry in profile.consents.entries() {
+        let channel = entry.channel.as_deref().unwrap_or("every channel");
+        let second = |at: Timestamp| at.0.div_euclid(1_000);
+        let denied = entry.deny.as_ref().map(|statement| second(statement.at));
+        let granted = match (&entry.grant, &entry.imported) {
+            (Some(grant), _) => denied.is_none_or(|denied| second(grant.at) > denied),
+            // A bulk import never lifts a no.
+            (None, Some(_)) => denied.is_none(),
+            (None, None) => false,
+        };
+        *said.entry(format!("{channel} {}", entry.purpose)).or_default() |= granted;
+    }
+    said
 }

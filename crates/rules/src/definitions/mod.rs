@@ -101,4 +101,6 @@ pub struct Compiled {
     pub definitions: Option<Arc<Definitions>>,
     /// Findings in order of file and line.
     pub findings: Vec<Finding>,
+    /// What `lint:` in policy.yaml changed of them, with the reasons.
+    pub levels: Vec<AppliedLevel>,
 }

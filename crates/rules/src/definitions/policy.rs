@@ -1,6 +1,8 @@
 //! The policy: purposes, caps, quiet hours, arbitration, holdout, approvals.
 
 use super::AtCap;
+use crate::finding::Severity;
+use serde::Serialize;
 use sojourn_model::{DurationMs, Name};
 
 /// policy.yaml
@@ -22,6 +24,29 @@ pub struct Policy {
     pub strict_zones: bool,
     /// People needed to publish.
     pub approvals_publish: u32,
+    /// Rules of the lint that the workspace raises, lowers or turns off.
+    pub lint: Vec<LintLevel>,
+}
+
+/// A rule of the lint at a level of the workspace's own.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LintLevel {
+    /// The rule.
+    pub rule: Name,
+    /// How serious it is; `None`: off.
+    pub level: Option<Severity>,
+    /// Why.
+    pub because: Name,
+}
+
+/// A setting with what it did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AppliedLevel {
+    /// The setting.
+    #[serde(flatten)]
+    pub setting: LintLevel,
+    /// Findings that it changed.
+    pub findings: usize,
 }
 
 /// A purpose.

@@ -3,6 +3,7 @@
 use crate::cel::Events;
 use crate::definitions::FieldPlan;
 use crate::expr::{Expr, Root};
+use crate::finding::Source;
 use crate::load::Reading;
 use crate::yaml::Place;
 use sojourn_model::Name;
@@ -131,6 +132,50 @@ impl Check<'_> {
                 "make sure that the customer agreed to exactly this, or leave it out",
             );
         }
+    }
+}
+
+/// Parts of names of fields that speak of what the law calls special categories of data.
+const SENSITIVE_WORDS: &[&str] = &[
+    "health",
+    "medical",
+    "diagnosis",
+    "disease",
+    "disability",
+    "pregnant",
+    "pregnancy",
+    "allergy",
+    "allergies",
+    "religion",
+    "religious",
+    "ethnicity",
+    "ethnic",
+    "race",
+    "sexual",
+    "orientation",
+    "political",
+    "party_member",
+    "union_member",
+    "biometric",
+    "genetic",
+    "skin_type",
+];
+
+/// Says so when a field's name speaks of something sensitive and the plan does not.
+pub(crate) fn looks_sensitive(source: Source<'_>, place: Place, name: &str) {
+    let lower = name.to_lowercase();
+    let word = SENSITIVE_WORDS.iter().find(|word| {
+        lower == **word
+            || lower.split(['_', '-', ' ', '.']).any(|part| part == **word)
+            || (word.contains('_') && lower.contains(**word))
+    });
+    if let Some(word) = word {
+        source.warning(
+            "looks-sensitive",
+            place,
+            format!("`{name}` sounds like sensitive data ({word}), and the plan does not say whether it is"),
+            "write `sensitive: true`, or `sensitive: false` if it is not",
+        );
     }
 }
 

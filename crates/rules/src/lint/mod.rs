@@ -1,13 +1,26 @@
 //! Checks beyond the form of a file: what a journey reads, and what it does to people.
 
+mod conditions;
+mod cost;
 mod data;
 mod enters;
+mod flow;
+mod levels;
+mod logic;
+mod loops;
 mod policy;
 mod steps;
 mod templates;
+mod words;
 
-pub(crate) use data::purpose_limitation;
+pub(crate) use conditions::condition;
+pub use cost::sends_per_entry;
+pub(crate) use data::{looks_sensitive, purpose_limitation};
 pub(crate) use enters::enter_circles;
+#[cfg(test)]
+pub(crate) use levels::adjustable;
+pub(crate) use levels::{apply as apply_levels, load as load_levels, section};
+pub(crate) use loops::loops;
 pub(crate) use policy::policy;
 pub(crate) use steps::{journey, send, unreachable};
 pub(crate) use templates::templates;

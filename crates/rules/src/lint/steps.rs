@@ -259,6 +259,7 @@ fn variable(
 
 /// The journey as a whole.
 pub(crate) fn journey(reading: &Reading<'_>, journey: &Journey, goal_place: Place) {
+    super::flow::flow(reading, journey);
     if let Some(goal) = &journey.goal
         && let Some(within) = goal.within
     {

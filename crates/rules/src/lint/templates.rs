@@ -8,11 +8,22 @@ use sojourn_model::Name;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Channels whose messages carry a link to unsubscribe.
+/// Channels whose messages carry a link to unsubscribe; one that lacks it gets a footer.
 const LINKED: &[&str] = &["email"];
+/// Channels whose messages have room for a way out, and where nothing can be added to them.
+const SPOKEN: &[&str] = &["sms", "social"];
+/// Any of these in a text is a way out.
+const WAYS_OUT: &[&str] = &["links.unsubscribe", "links.preferences", "STOP"];
 
-pub(crate) fn templates(findings: &Findings, context: &Context<'_>, journeys: &[Arc<Journey>]) {
+pub(crate) fn templates<'a>(
+    findings: &Findings,
+    context: &Context<'_>,
+    journeys: &[Arc<Journey>],
+    file: &dyn Fn(&str) -> Option<&'a str>,
+) {
     let mut linked: BTreeSet<&Name> = BTreeSet::new();
+    let mut spoken: BTreeSet<&Name> = BTreeSet::new();
+    let mut serving: BTreeSet<&Name> = BTreeSet::new();
     let mut used: BTreeSet<&Name> = BTreeSet::new();
     for step in journeys.iter().flat_map(|journey| &journey.steps) {
         if let StepKind::Send(send) = &step.kind {
@@ -22,9 +33,16 @@ pub(crate) fn templates(findings: &Findings, context: &Context<'_>, journeys: &[
             if !service && send.channels.iter().any(|channel| LINKED.contains(&&**channel)) {
                 linked.insert(&send.template);
             }
+            if !service && send.channels.iter().any(|channel| SPOKEN.contains(&&**channel)) {
+                spoken.insert(&send.template);
+            }
+            if service {
+                serving.insert(&send.template);
+            }
         }
     }
     for (name, template) in context.templates {
+        super::words::words(findings, template, serving.contains(name), file);
         for (locale, text) in &template.locales {
             let file = format!("templates/{name}/{locale}.yaml");
             let source = Source { file: &file, findings };
@@ -38,6 +56,14 @@ pub(crate) fn templates(findings: &Findings, context: &Context<'_>, journeys: &[
                         "add `subject:`",
                     );
                 }
+            }
+            if spoken.contains(name) && !WAYS_OUT.iter().any(|way| text.body.contains(way)) {
+                source.warning(
+                    "no-way-out",
+                    Place::START,
+                    "this template is sent by SMS or social message, and shows no way out of them",
+                    "add {{ links.unsubscribe }}, {{ links.preferences }}, or the word STOP with what it does",
+                );
             }
             if !used.contains(name) && !journeys.is_empty() {
                 source.report(

@@ -73,6 +73,9 @@ impl Reading<'_> {
         let site = Site { source: self.source, catalog: self.context.catalog, events, run };
         let condition = cel::compile(&site, node, key, expect)?;
         crate::lint::purpose_limitation(self, node.place, &condition.expr, events, &self.purpose);
+        if expect == Expect::Condition {
+            crate::lint::condition(self, node.place, key, &condition.expr);
+        }
         Some(condition)
     }
 

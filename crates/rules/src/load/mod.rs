@@ -34,10 +34,11 @@ pub fn compile(files: &Files) -> Compiled {
     let findings = Findings::default();
     let definitions = read(files, &findings);
     let failed = findings.errors() > 0;
-    Compiled {
-        definitions: definitions.filter(|_| !failed).map(Arc::new),
-        findings: findings.finish(),
-    }
+    let mut findings = findings.finish();
+    let settings = definitions.as_ref().map_or(&[][..], |known| &known.policy.lint);
+    let levels = crate::lint::apply_levels(settings, &mut findings);
+    let failed = failed || findings.iter().any(|finding| finding.severity == Severity::Error);
+    Compiled { definitions: definitions.filter(|_| !failed).map(Arc::new), findings, levels }
 }
 
 /// A part of the language that this version reads and does not run.
@@ -155,7 +156,10 @@ fn read(files: &Files, findings: &Findings) -> Option<Definitions> {
     journeys.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
     crate::lint::enter_circles(findings, &context.enters.borrow());
     crate::lint::policy(source("policy.yaml"), &context, &journeys);
-    crate::lint::templates(findings, &context, &journeys);
+    crate::lint::templates(findings, &context, &journeys, &|path| {
+        files.0.get(path).map(String::as_str)
+    });
+    crate::lint::loops(findings, &journeys, &|name| taken.get(name).map(|file| (*file).to_owned()));
     let by_event = by_event(&journeys);
     let mut definitions = Definitions {
         version,

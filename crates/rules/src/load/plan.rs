@@ -200,6 +200,9 @@ fn fields(
             continue;
         }
         if let Some(field) = field(table.source, node, policy) {
+            if node.get("sensitive").is_none() {
+                crate::lint::looks_sensitive(table.source, at, &name);
+            }
             place(&name, at.line);
             fields.insert(name, field);
         }

@@ -85,6 +85,9 @@ pub(super) fn load(source: Source<'_>, root: &Node) -> (Policy, PolicyPlaces) {
         policy.approvals_publish = approvals.count("publish").unwrap_or(1);
         approvals.finish();
     }
+    if let Some(levels) = table.table("lint", "`lint`") {
+        policy.lint = crate::lint::load_levels(source, &levels);
+    }
     table.finish();
     (policy, places)
 }

@@ -1,5 +1,7 @@
 //! Tests of the crate as a whole, and what they share: a small workspace and a scope over values.
 
+mod broken;
+mod ethics;
 mod eval;
 mod expressions;
 mod fuzz;
@@ -112,7 +114,7 @@ fn findings(changes: &[(&str, &str)]) -> Vec<String> {
 
 /// Compiles a workspace that must have no errors.
 fn sound(changes: &[(&str, &str)]) -> std::sync::Arc<crate::Definitions> {
-    let Compiled { definitions, findings } = compile(&files(changes));
+    let Compiled { definitions, findings, .. } = compile(&files(changes));
     let text: Vec<String> = findings.iter().map(ToString::to_string).collect();
     definitions.unwrap_or_else(|| panic!("{}", text.join("\n")))
 }

@@ -108,6 +108,31 @@ fn every_kept_workspace_fits_its_schemas() {
     check_text("journeys/tree.yaml", super::journeys::TREE).expect("every step");
 }
 
+const SCENARIO: &str = "\
+scenario: One reminder
+journey: cart
+day: 2026-03-02
+people:
+  ada: { email: a@b.c, agrees: [email/marketing, push/marketing/offers], device: d1 }
+given:
+  - { at: \"10:00\", person: ada, event: Cart Updated, with: { value: 20, tags: [a] } }
+  - { at: \"+1d 10:00\", person: ada, refuses: email/marketing }
+  - { at: 2026-03-05T10:00:00Z, command: pause, journey: cart }
+until: 2026-03-09 10:00
+expect:
+  - { at: \"11:00\", step: remind, outcome: approve, channel: email, reason: null }
+";
+
+#[test]
+fn scenarios_fit_alone_and_in_a_list() {
+    check_text("tests/cart.yaml", SCENARIO).expect("one");
+    let mut list = "scenarios:\n".to_owned();
+    for (place, line) in SCENARIO.lines().enumerate() {
+        list.push_str(&format!("  {} {line}\n", if place == 0 { "-" } else { " " }));
+    }
+    check_text("tests/cart.yaml", &list).expect("a list of one");
+}
+
 #[test]
 fn slips_do_not_fit() {
     for (path, base, from, to) in [
@@ -119,6 +144,9 @@ fn slips_do_not_fit() {
         ("segments.yaml", super::SEGMENTS, "when:", "wen:"),
         ("journeys/j.yaml", super::JOURNEY, "expires: 24h", "expires: 24 h"),
         ("journeys/j.yaml", super::JOURNEY, "send:", "sned:"),
+        ("tests/t.yaml", SCENARIO, "outcome: approve", "outcome: approved"),
+        ("tests/t.yaml", SCENARIO, "with:", "wiht:"),
+        ("tests/t.yaml", SCENARIO, "at: \"10:00\"", "at: ten"),
     ] {
         assert!(
             base.contains(from) && check_text(path, &base.replacen(from, to, 1)).is_err(),

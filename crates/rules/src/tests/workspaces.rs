@@ -55,6 +55,20 @@ fn scenarios_and_samples_have_no_errors() {
     }
 }
 
+/// What people start from is an example to follow.
+#[test]
+fn samples_have_no_warnings() {
+    let samples = below("crates/cli/templates");
+    assert!(!samples.is_empty());
+    for sample in samples {
+        let compiled = compile(&read(&sample));
+        let findings = compiled.findings.iter();
+        let serious = findings.filter(|finding| finding.severity != crate::Severity::Info);
+        let serious: Vec<String> = serious.map(ToString::to_string).collect();
+        assert!(serious.is_empty(), "{serious:#?}");
+    }
+}
+
 #[test]
 fn only_the_files_of_the_language_belong() {
     for path in [

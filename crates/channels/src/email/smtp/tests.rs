@@ -113,25 +113,29 @@ async fn a_connection_that_the_server_closed_meanwhile_costs_nothing() {
 
 #[tokio::test]
 async fn answers_are_judged_by_where_they_come() {
+    use Bounce::{Hard, Soft, Unspecified as No};
     let cases = [
-        (Script { rcpt: "550 5.1.1 no such user", ..GOOD }, "refused", "recipient:"),
-        (Script { rcpt: "451 4.7.1 greylisted", ..GOOD }, "retry", ""),
-        (Script { mail: "550 sender refused", ..GOOD }, "retry", "sender:"),
-        (Script { mail: "421 going away", ..GOOD }, "retry", ""),
-        (Script { data: "554 no", ..GOOD }, "refused", "content:"),
-        (Script { end: "554 5.7.1 spam", ..GOOD }, "refused", "content:"),
-        (Script { end: "452 4.2.2 full", ..GOOD }, "retry", ""),
-        (Script { end: "", ..GOOD }, "unknown", "lost after the data"),
+        (Script { rcpt: "552 5.2.2 mailbox full", ..GOOD }, "refused", "recipient:", Soft),
+        (Script { rcpt: "550 5.7.1 blocked", ..GOOD }, "refused", "recipient:", No),
+        (Script { rcpt: "450 mailbox busy", ..GOOD }, "retry", "", Soft),
+        (Script { rcpt: "550 5.1.1 no such user", ..GOOD }, "refused", "recipient:", Hard),
+        (Script { rcpt: "451 4.7.1 greylisted", ..GOOD }, "retry", "", No),
+        (Script { mail: "550 sender refused", ..GOOD }, "retry", "sender:", No),
+        (Script { mail: "421 going away", ..GOOD }, "retry", "", No),
+        (Script { data: "554 no", ..GOOD }, "refused", "content:", No),
+        (Script { end: "554 5.7.1 spam", ..GOOD }, "refused", "content:", No),
+        (Script { end: "452 4.2.2 full", ..GOOD }, "retry", "", Soft),
+        (Script { end: "", ..GOOD }, "unknown", "lost after the data", No),
     ];
-    for (script, wanted, words) in cases {
+    for (script, wanted, words, of) in cases {
         let (server, seen) = serve(script).await;
-        let (outcome, detail) = match server.submit(&mail(), None).await {
-            Submission::Accepted(detail) => ("sent", detail),
-            Submission::Refused(detail) => ("refused", detail),
-            Submission::NotTaken(detail) => ("retry", detail),
-            Submission::Unknown(detail) => ("unknown", detail),
+        let (outcome, detail, bounce) = match server.submit(&mail(), None).await {
+            Submission::Accepted(detail) => ("sent", detail, No),
+            Submission::Refused(detail, bounce) => ("refused", detail, bounce),
+            Submission::NotTaken(detail, bounce) => ("retry", detail, bounce),
+            Submission::Unknown(detail) => ("unknown", detail, No),
         };
-        assert_eq!(outcome, wanted, "{detail}");
+        assert_eq!((outcome, bounce), (wanted, of), "{detail}");
         assert!(detail.starts_with(words), "{detail}");
         assert!(seen.lock().data.len() <= 1, "never a second DATA for one attempt");
     }
@@ -143,7 +147,7 @@ async fn no_server_is_a_retry() {
     let url = format!("smtp://{}", listener.local_addr().unwrap());
     drop(listener);
     let server = Server::new(&url, "test.example", 1).unwrap();
-    assert!(matches!(server.submit(&mail(), None).await, Submission::NotTaken(_)));
+    assert!(matches!(server.submit(&mail(), None).await, Submission::NotTaken(..)));
 }
 
 #[test]

@@ -28,6 +28,10 @@ pub(super) fn page(summary: &Summary, width: usize) -> Vec<String> {
         lines.push(String::new());
         lines.extend(weeks(summary));
     }
+    if !summary.consents.is_empty() {
+        lines.push(String::new());
+        lines.extend(consents(summary));
+    }
     lines
 }
 
@@ -194,6 +198,21 @@ fn weeks(summary: &Summary) -> Vec<String> {
     lines
 }
 
+/// Who may be written to at the end: the share of all people.
+fn consents(summary: &Summary) -> Vec<String> {
+    let title = format!("who agreed to what, of {} people", grouped(summary.people));
+    let mut lines = vec![paint(Ink::Bold, &title)];
+    for (of, coverage) in &summary.consents {
+        let mut line = row(of, Ink::Good, coverage.agreed, summary.people);
+        if coverage.refused > 0 {
+            let refused = format!("  {} said no", grouped(coverage.refused));
+            line.push_str(&paint(Ink::Dim, &refused));
+        }
+        lines.push(line);
+    }
+    lines
+}
+
 /// What the second workspace would do differently.
 pub(super) fn difference(
     here: &Summary,
@@ -223,15 +242,36 @@ pub(super) fn difference(
         put(format!("{name}: reached the goal"), a.converted, b.converted);
         let total = |counts: &JourneyCounts| counts.sends.values().map(sent).sum();
         put(format!("{name}: sent"), total(a), total(b));
+        for step in a.reached.keys().chain(b.reached.keys()).collect::<BTreeSet<_>>() {
+            let of = |counts: &JourneyCounts| counts.reached.get(step).copied().unwrap_or(0);
+            put(format!("{name}/{step}: came here"), of(a), of(b));
+        }
+        let steps: BTreeSet<_> = a.sends.keys().chain(b.sends.keys()).collect();
+        // One message: its count is the journey's.
+        for step in steps.iter().filter(|_| steps.len() > 1) {
+            let of = |counts: &JourneyCounts| counts.sends.get(*step).map_or(0, sent);
+            put(format!("{name}/{step}: sent"), of(a), of(b));
+        }
+        for reason in a.refused.keys().chain(b.refused.keys()).collect::<BTreeSet<_>>() {
+            let of = |counts: &JourneyCounts| counts.refused.get(reason).copied().unwrap_or(0);
+            put(format!("{name}: not begun, {reason}"), of(a), of(b));
+        }
     }
     let verdicts: BTreeSet<_> = here.verdicts.keys().chain(there.verdicts.keys()).collect();
     for verdict in verdicts {
         let of = |summary: &Summary| summary.verdicts.get(verdict).copied().unwrap_or(0);
-        put(verdict.clone(), of(here), of(there));
+        put(format!("all journeys: {verdict}"), of(here), of(there));
+    }
+    let weeks: BTreeSet<_> =
+        here.contacts_per_week.keys().chain(there.contacts_per_week.keys()).collect();
+    for messages in weeks {
+        let of = |summary: &Summary| summary.contacts_per_week.get(messages).copied().unwrap_or(0);
+        let plural = if *messages == 1 { "" } else { "s" };
+        put(format!("weeks with {messages} message{plural} to a person"), of(here), of(there));
     }
     let mut lines = vec![String::new(), paint(Ink::Bold, "what would be different")];
     if rows.is_empty() {
-        lines.push(paint(Ink::Dim, "nothing: both workspaces come to the same counts"));
+        lines.push(paint(Ink::Dim, "nothing: both come to the same counts"));
     } else {
         lines.extend(table::lines(&["", &names.0, &names.1, "change"], &rows, width));
     }

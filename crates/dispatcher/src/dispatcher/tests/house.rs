@@ -1,7 +1,7 @@
 //! A dispatcher with its ports in memory, and a provider that does as it is told.
 
 use crate::{
-    Answer, AttemptOutcome, Capability, ChannelOptions, ChannelState, Delivery, Dispatcher,
+    Answer, AttemptOutcome, Bounce, Capability, ChannelOptions, ChannelState, Delivery, Dispatcher,
     Options, Ports, Progress, Transport,
 };
 use parking_lot::Mutex;
@@ -32,6 +32,10 @@ pub(super) enum Does {
     Busy(u64),
     /// Says that it never will.
     Refuse,
+    /// Says that it never will, for the address's sake.
+    Bounce(Bounce),
+    /// Is busy, for the address's sake.
+    BusyMailbox,
     /// Takes it and does not answer at all.
     SendInSilence,
 }
@@ -94,6 +98,8 @@ impl Transport for FakeTransport {
                 // An idempotent provider says of an id that it took what it said before.
                 Does::Refuse if known && idempotent => (false, Some(AttemptOutcome::Sent), 0),
                 Does::Refuse => (false, Some(AttemptOutcome::Failed), 0),
+                Does::Bounce(_) => (false, Some(AttemptOutcome::Failed), 0),
+                Does::BusyMailbox => (false, Some(AttemptOutcome::Retry), 0),
                 Does::SendInSilence => (true, None, 0),
             };
             let outcome = if lookup_only {
@@ -106,7 +112,14 @@ impl Transport for FakeTransport {
             };
             if let Some(outcome) = outcome {
                 let detail = "said".into();
-                let answer = Answer { action: id, attempt, outcome, detail, retry_after_ms: pause };
+                let bounce = match does {
+                    Does::Bounce(bounce) => Some(bounce),
+                    Does::BusyMailbox => Some(Bounce::Soft),
+                    _ => None,
+                };
+                let retry_after_ms = pause;
+                let answer =
+                    Answer { action: id, attempt, outcome, detail, retry_after_ms, bounce };
                 provider.answers.push((answer, permit));
             }
         }
@@ -227,7 +240,7 @@ impl House {
 
     fn origin(&mut self, partition: u16) -> Origin {
         self.published += 1;
-        Origin { partition, offset: self.published, index: 0 }
+        Origin { partition, epoch: 0, offset: self.published, index: 0 }
     }
 
     /// The engine publishes an action; gives back its id.
@@ -294,7 +307,14 @@ impl House {
                 let properties: serde_json::Value =
                     serde_json::from_str(touchpoint.properties).unwrap();
                 let id = properties["action_id"].as_str().unwrap().to_owned();
-                receipts.entry(id).or_default().insert(touchpoint.event.to_owned());
+                let told = match properties["type"].as_str() {
+                    Some(kind) => {
+                        assert!(properties["endpoint"].as_str().is_some_and(|to| !to.is_empty()));
+                        format!("{} ({kind})", touchpoint.event)
+                    }
+                    None => touchpoint.event.to_owned(),
+                };
+                receipts.entry(id).or_default().insert(told);
             }
         }
         receipts

@@ -1,7 +1,7 @@
 //! One rule at a time.
 
 use super::house::{Does, House};
-use crate::{Capability, ChannelOptions, ChannelState, Phase, limits};
+use crate::{Bounce, Capability, ChannelOptions, ChannelState, Phase, limits};
 use sojourn_memory::UnknownOutcome;
 use sojourn_model::{DurationMs, MessageClass, Timestamp};
 use sojourn_ports::{Gate, GateMark, Log, Topic};
@@ -170,6 +170,26 @@ fn a_final_refusal_is_final() {
 }
 
 #[test]
+fn a_failure_for_the_address_is_told_as_a_bounce() {
+    let mut house = House::new();
+    let mut dispatcher = house.open();
+    let mut tell = |does: &[Does], number: u32| {
+        house.provider.lock().plan.clear();
+        house.plan(does);
+        let id = house.publish(&house.action(number));
+        house.run_for(&mut dispatcher, DurationMs::hours(48));
+        house.receipts()[&id.to_string()].iter().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(tell(&[Does::Bounce(Bounce::Hard)], 1), ["Email Bounced (hard)", FAILED]);
+    assert_eq!(tell(&[Does::Bounce(Bounce::Soft)], 2), ["Email Bounced (soft)", FAILED]);
+    let given_up = [Does::BusyMailbox; limits::ATTEMPTS_MAX as usize];
+    assert_eq!(tell(&given_up, 3), ["Email Bounced (soft)", FAILED]);
+    // What the address did not take at first and then took has not bounced.
+    assert_eq!(tell(&[Does::BusyMailbox, Does::Send], 4), [SENT]);
+    assert_eq!(tell(&[Does::Refuse], 5), [FAILED]);
+}
+
+#[test]
 fn unknown_outcomes_follow_class_and_channel() {
     struct Case {
         name: &'static str,
@@ -243,7 +263,7 @@ fn a_record_published_again_is_skipped() {
     let id = house.publish(&action);
     house.settle(&mut dispatcher);
     let partition = action.profile.partition(2);
-    let origin = Origin { partition, offset: 1, index: 0 };
+    let origin = Origin { partition, epoch: 0, offset: 1, index: 0 };
     house.append(partition, action_record(origin, &action));
     house.settle(&mut dispatcher);
     assert_eq!(house.taken(), [id]);

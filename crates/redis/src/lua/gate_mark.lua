@@ -1,0 +1,45 @@
+-- Sets marks and names the permits that they concern. KEYS: header, marks, permits, sessions.
+-- ARGV: time of the caller, then per mark: what ('revoke', 'stop', 'free'), field, instant.
+-- Answer: ticket, then ids of permits. A mark is stored as 'instant ticket came'.
+local time = redis.call('TIME')
+local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = math.floor(micros / 1000)
+redis.call('HSETNX', KEYS[1], 'life', string.format('%.0f', micros))
+local ticket = redis.call('HINCRBY', KEYS[1], 'ticket', 1)
+local set = {}
+for i = 2, #ARGV, 3 do
+  local what, field, at = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  if what == 'free' then
+    redis.call('HDEL', KEYS[2], field)
+  else
+    if what == 'revoke' then
+      local old = redis.call('HGET', KEYS[2], field)
+      local before = old and string.match(old, '^%S+')
+      set[field] = tonumber(at)
+      if before and tonumber(before) > tonumber(at) then at = before end
+    else
+      set[field] = math.huge
+    end
+    redis.call('HSET', KEYS[2], field, at .. ' ' .. ticket .. ' ' .. ARGV[1])
+  end
+end
+local answer = {tostring(ticket)}
+if next(set) == nil then return answer end
+local permits = redis.call('HGETALL', KEYS[3])
+for i = 1, #permits, 2 do
+  local permit = cmsgpack.unpack(permits[i + 1])
+  local lease = redis.call('ZSCORE', KEYS[4], permit[1])
+  if not lease or tonumber(lease) <= now then
+    redis.call('HDEL', KEYS[3], permits[i])
+  else
+    for f = 3, #permit do
+      local at = set[permit[f]]
+      if at and tonumber(permit[2]) < at then
+        answer[#answer + 1] = permits[i]
+        break
+      end
+    end
+  end
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now)
+return answer
