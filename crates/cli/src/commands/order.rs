@@ -1,5 +1,5 @@
-//! `sojourn pause | resume | stop | kill | release | enter`: an operator's commands. Each is a record in the
-//! log, takes effect at its place, and is audited with who gave it.
+//! `sojourn pause | resume | stop | kill | release | enter`: an operator's commands. Each is a record
+//! in the log, takes effect at its place, and is audited with who gave it.
 
 use super::{Globals, WorkspaceOption};
 use crate::admin::Admin;
