@@ -38,10 +38,26 @@ pub(crate) struct Installed {
     interests: Map<Interest>,
     /// Normalises endpoints as identifiers are.
     pub(crate) normalizer: Normalizer,
-    /// Journeys on an attribute, by its name.
-    pub(crate) by_attribute: Vec<(Name, u16)>,
+    /// Journeys on an attribute.
+    pub(crate) by_attribute: Vec<OnAttribute>,
     /// Journeys on a segment: name, whether on entering, journey.
     pub(crate) by_segment: Vec<(Name, bool, u16)>,
+    /// Segments whose members are remembered: those of such journeys, and audiences; in order.
+    pub(crate) watched: Vec<Name>,
+    /// Journeys by time, in order.
+    pub(crate) timed: Vec<u16>,
+    /// Journeys that take in who is in their segment already.
+    pub(crate) backfills: Vec<Name>,
+}
+
+/// A journey on an attribute.
+#[derive(Debug)]
+pub(crate) struct OnAttribute {
+    pub(crate) name: Name,
+    /// Whether the value must differ.
+    pub(crate) changed: bool,
+    /// The journey.
+    pub(crate) place: u16,
 }
 
 impl Installed {
@@ -53,6 +69,9 @@ impl Installed {
             normalizer: Normalizer::new(&definitions.workspace, &definitions.plan),
             by_attribute: Vec::new(),
             by_segment: Vec::new(),
+            watched: Vec::new(),
+            timed: Vec::new(),
+            backfills: Vec::new(),
             definitions: definitions.clone(),
         };
         for (place, journey) in (0u16..).zip(&definitions.journeys) {
@@ -67,20 +86,37 @@ impl Installed {
                         }
                     }
                 }
-                Trigger::Attribute { name } => {
-                    installed.by_attribute.push((name.clone(), place));
+                Trigger::Attribute { name, changed } => {
+                    let (name, changed) = (name.clone(), *changed);
+                    installed.by_attribute.push(OnAttribute { name, changed, place });
                 }
                 Trigger::Segment { segment, enter } => {
                     installed.by_segment.push((segment.clone(), *enter, place));
+                    installed.watched.push(segment.clone());
+                    if journey.entry.backfill {
+                        installed.backfills.push(journey.name.clone());
+                    }
+                }
+                Trigger::Date { .. } => installed.timed.push(place),
+                Trigger::Schedule(schedule) => {
+                    installed.timed.push(place);
+                    installed.watched.push(schedule.audience.clone());
                 }
                 Trigger::Api => {}
             }
         }
+        installed.watched.sort_unstable();
+        installed.watched.dedup();
         installed
     }
 
     pub(crate) fn interest(&self, event: &str) -> Option<&Interest> {
         self.interests.get(event)
+    }
+
+    /// Place of a journey among the definitions.
+    pub(crate) fn place(&self, name: &str) -> Option<u16> {
+        self.journeys.get(name).copied()
     }
 
     /// A journey with what its runs keep.
@@ -187,7 +223,9 @@ impl Needs {
             StepKind::Update(sets) | StepKind::Emit { properties: sets, .. } => {
                 sets.iter().for_each(|(_, c)| self.condition(c));
             }
-            StepKind::Throttle { key, .. } => key.iter().for_each(|c| self.condition(c)),
+            StepKind::Throttle { key, .. } | StepKind::Enter { key, .. } => {
+                key.iter().for_each(|c| self.condition(c));
+            }
             StepKind::Digest(digest) => {
                 digest.key.iter().for_each(|c| self.condition(c));
                 // What the run entered with is its first item.

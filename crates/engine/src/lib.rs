@@ -37,6 +37,7 @@ mod journey;
 mod json;
 pub mod limits;
 mod mutation;
+mod pace;
 mod partition;
 mod profile;
 mod scope;

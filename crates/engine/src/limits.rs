@@ -24,6 +24,13 @@ pub const PARKED_NOTED: usize = 10_000;
 pub const PASSES_MAX: usize = 10_000;
 /// Items of a digest; the definitions allow no more (`sojourn_rules::limits::DIGEST_ITEMS_MAX`).
 pub const DIGEST_ITEMS_MAX: usize = sojourn_rules::limits::DIGEST_ITEMS_MAX;
+/// People whom one part of the sweep after a publish visits.
+pub const SWEEP_PEOPLE_MAX: usize = 1_000;
+/// Time between two parts of the sweep, in milliseconds.
+pub const SWEEP_EVERY_MS: i64 = 100;
+/// How far before now the search for a schedule's next time begins: no change of the clocks skips
+/// more in a zone of today.
+pub const GAP_SEARCH_MINUTES: i64 = 180;
 /// Depth of segments that name segments.
 pub const SEGMENT_DEPTH_MAX: usize = 8;
 /// Windows that are joined in search of an instant outside quiet hours.

@@ -7,6 +7,7 @@
 mod commands;
 mod merging;
 mod residency;
+mod sweep;
 
 use crate::installed::{Installed, TrackedEvents};
 use crate::profile::{Profile, Stored};
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 pub use residency::Checkpoint;
+pub(crate) use sweep::Sweep;
 
 /// A stored profile, partition state or inheritance that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,6 +145,8 @@ pub struct Partition {
     wakes: Wakes,
     registers: Registers,
     parked: BTreeMap<ProfileId, Parked>,
+    /// Everybody who lives here, in memory or not.
+    roster: BTreeSet<ProfileId>,
     /// Profiles that changed since the last checkpoint, in order of their first change.
     dirty: Vec<ProfileId>,
     /// Profiles in memory, for eviction's round.
@@ -174,6 +178,7 @@ impl Partition {
             wakes: Wakes::default(),
             registers: Registers::default(),
             parked: BTreeMap::new(),
+            roster: BTreeSet::new(),
             dirty: Vec::new(),
             resident: Vec::new(),
             hand: 0,
@@ -270,14 +275,23 @@ impl Partition {
     /// be later than it.
     pub fn next_wake(&self) -> Option<Timestamp> {
         let first = |set: &BTreeSet<(Timestamp, ProfileId)>| set.first().map(|entry| entry.0);
-        crate::profile::earlier(first(&self.wakes.waits), first(&self.wakes.timeouts))
+        let people = crate::profile::earlier(first(&self.wakes.waits), first(&self.wakes.timeouts));
+        crate::profile::earlier(people, self.registers.sweep.map(|sweep| sweep.at))
     }
 
     /// Fires every timer due by `to`, in order of due time, then person; what they arm in time fires
     /// in the same round.
     fn fire_due(&mut self, position: LogPosition, to: Timestamp, effects: &mut Effects) {
-        while let Some((due, id)) = self.wakes.next(to) {
-            self.fire_person(id, position, due, to, effects);
+        loop {
+            let person = self.wakes.next(to);
+            let sweep = self.registers.sweep.filter(|sweep| sweep.at <= to);
+            match (sweep, person) {
+                (Some(sweep), person) if person.is_none_or(|(due, _)| sweep.at <= due) => {
+                    self.sweep(sweep, position, effects);
+                }
+                (_, Some((due, id))) => self.fire_person(id, position, due, to, effects),
+                _ => return,
+            }
         }
     }
 
@@ -329,11 +343,14 @@ impl Partition {
             sub: 0,
             collected: Vec::new(),
         };
+        step.prepare();
         let result = pass(&mut step);
+        step.arm_entries(at.now);
         slot.used = true;
         if !slot.dirty {
             slot.dirty = true;
             self.dirty.push(id);
+            self.roster.insert(id);
         }
         let wake = if self.parked.contains_key(&id) { Wake::default() } else { profile.wake() };
         self.wakes.set(id, wake);
@@ -343,6 +360,11 @@ impl Partition {
     /// Replaces what stands under an id.
     fn replace(&mut self, id: ProfileId, stored: Stored) -> Stored {
         let slot = self.profiles.get_mut(&id).expect("loaded");
+        if matches!(stored, Stored::Live(_)) {
+            self.roster.insert(id);
+        } else {
+            self.roster.remove(&id);
+        }
         let before = std::mem::replace(&mut slot.stored, stored);
         slot.used = true;
         if !slot.dirty {
@@ -440,6 +462,7 @@ impl Partition {
         let pins = &self.registers.pins;
         self.published.retain(|known| *known == version || pins.contains_key(known));
         self.derive();
+        self.begin_sweep();
     }
 
     fn forward(effects: &mut Effects, to: ProfileId, record: Option<OwnedRecord>) {

@@ -5,7 +5,7 @@ use crate::caps::Sends;
 use crate::consent::{Consents, PERSON_ENDPOINT, Suppressions, channel_kind};
 use crate::event::Stamp;
 use crate::identity::Undo;
-use crate::journey::{Entries, Run};
+use crate::journey::{Appointment, Entries, Occurred, Run};
 use crate::timeline::History;
 use crate::timing::{ZoneFacts, ZoneUsed, zone_of};
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,12 @@ pub struct Profile {
     pub(crate) segments: Vec<Name>,
     /// When time next may change one of them.
     pub(crate) segments_look: Option<Timestamp>,
+    /// Next entry by time into each journey that has such, in the order of the definitions.
+    pub(crate) appointments: Vec<Appointment>,
+    /// The last one that happened, for each journey.
+    pub(crate) occurred: Vec<Occurred>,
+    /// Number of the publish that the person was last prepared for; `None`: never touched.
+    pub(crate) prepared: Option<u64>,
     /// End of the arbitration window that is open, if later than now.
     pub(crate) arbitration_until: Option<Timestamp>,
     /// Unions whose `Absorb` came before their `Await`.
@@ -122,6 +128,9 @@ impl Profile {
             passes: Vec::new(),
             segments: Vec::new(),
             segments_look: None,
+            appointments: Vec::new(),
+            occurred: Vec::new(),
+            prepared: None,
             arbitration_until: None,
             absorbed_early: Vec::new(),
             undo: Vec::new(),
@@ -154,19 +163,24 @@ impl Profile {
 
     /// Sets an attribute unless what is known wins. Gives whether its value changed.
     pub(crate) fn set(&mut self, name: &Name, attribute: Attribute) -> bool {
+        self.take(name, attribute) == Some(true)
+    }
+
+    /// Sets an attribute; `None`: what is known wins, else whether its value changed.
+    pub(crate) fn take(&mut self, name: &Name, attribute: Attribute) -> Option<bool> {
         match self.attributes.binary_search_by(|entry| entry.0.cmp(name)) {
             Ok(place) => {
                 let known = &mut self.attributes[place].1;
                 if !attribute.beats(known) {
-                    return false;
+                    return None;
                 }
                 let changed = known.value != attribute.value;
                 *known = attribute;
-                changed
+                Some(changed)
             }
             Err(place) => {
                 self.attributes.insert(place, (name.clone(), attribute));
-                true
+                Some(true)
             }
         }
     }
@@ -233,6 +247,9 @@ impl Profile {
     /// When a timer of this person is next due.
     pub fn wake(&self) -> Wake {
         let mut wake = Wake { wait: self.segments_look, timeout: None };
+        for appointment in &self.appointments {
+            wake.wait = earlier(wake.wait, Some(appointment.due));
+        }
         for run in &self.runs {
             let (wait, timeout) = run.state.due();
             wake.wait = earlier(wake.wait, wait);

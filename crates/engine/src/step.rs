@@ -58,6 +58,23 @@ pub(crate) struct Registers {
     /// When people engage, by hours of their own day: of all whose records came here. Stored beside.
     #[serde(skip)]
     pub(crate) engaged: Hours,
+    /// Versions that went live so far, and when the last one did.
+    pub(crate) publishes: u64,
+    pub(crate) published_at: Timestamp,
+    /// Journeys that take in who is in their segment already, with the publish that made them do so.
+    pub(crate) backfills: BTreeMap<Name, u64>,
+    /// The visit to everybody after a publish.
+    pub(crate) sweep: Option<crate::partition::Sweep>,
+    /// Paces of schedules, by journey.
+    pub(crate) paces: BTreeMap<Name, crate::pace::Pace>,
+}
+
+/// An attribute that was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) name: Name,
+    /// Whether its value is another one now.
+    pub(crate) changed: bool,
 }
 
 /// Something that a step brought about, to be applied after the record.
@@ -65,8 +82,10 @@ pub(crate) struct Registers {
 pub(crate) enum Queued {
     /// An `emit`.
     Event { name: Name, properties: Value, cause: Name, by: u32 },
-    /// An `update` changed an attribute.
-    Attribute { name: Name, cause: Name, by: u32 },
+    /// An `update` set an attribute; whether to another value.
+    Attribute { said: Said, cause: Name, by: u32 },
+    /// An `enter`.
+    Enter { journey: Name, key: crate::journey::EntryKey, cause: Name, by: u32 },
 }
 
 /// One pass over one person.
@@ -178,8 +197,8 @@ impl Step<'_> {
         Stamp { occurred, logged: self.now, offset: self.offset, sub }
     }
 
-    /// Attributes from traits. Gives the names of those whose value changed.
-    fn traits(&mut self, event: &EventView<'_>, text: &str) -> Vec<Name> {
+    /// Attributes from traits. Gives those that were taken up.
+    fn traits(&mut self, event: &EventView<'_>, text: &str) -> Vec<Said> {
         let mut changed = Vec::new();
         if text.len() <= 2 {
             return changed;
@@ -193,8 +212,8 @@ impl Step<'_> {
             }
             let declared = self.given_by_customer(&name);
             let attribute = Attribute { value, stamp: event.stamp, declared, by: event.by };
-            if self.profile.set(&name, attribute) {
-                changed.push(name);
+            if let Some(other) = self.profile.take(&name, attribute) {
+                changed.push(Said { name, changed: other });
             }
         }
         changed
@@ -252,7 +271,7 @@ impl Step<'_> {
     }
 
     /// An event happened: history, then exits and goals, then what waits for it, then entries.
-    pub(crate) fn happened(&mut self, event: &EventView<'_>, changed: &[Name]) {
+    pub(crate) fn happened(&mut self, event: &EventView<'_>, changed: &[Said]) {
         if let Some((name, tracked)) = self.shared.tracked.get(event.name) {
             let dropped = self.profile.history.add(name, event, tracked, self.now);
             if dropped > 0 {
@@ -296,8 +315,14 @@ impl Step<'_> {
     fn queued(&mut self, queued: Queued) {
         let (name, properties, cause, by, changed) = match queued {
             Queued::Event { name, properties, cause, by } => (name, properties, cause, by, None),
-            Queued::Attribute { name, cause, by } => {
-                ("Attribute Changed".into(), Value::Null, cause, by, Some(name))
+            Queued::Attribute { said, cause, by } => {
+                ("Attribute Changed".into(), Value::Null, cause, by, Some(said))
+            }
+            Queued::Enter { journey, key, cause, by } => {
+                let own = self.own_event("Journey Entered");
+                let event = EventView { message_id: &cause, by, ..own };
+                self.enter_named(&journey, &event, key);
+                return;
             }
         };
         let nothing = Value::Null;
@@ -316,7 +341,7 @@ impl Step<'_> {
         };
         match changed {
             None => self.happened(&event, &[]),
-            Some(name) => self.enter_on(&event, &[name]),
+            Some(said) => self.enter_on(&event, &[said]),
         }
     }
 }

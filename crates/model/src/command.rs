@@ -47,6 +47,13 @@ pub enum Command {
     },
     /// Forgets the person behind a profile (semantics 8).
     Erase,
+    /// The person enters a journey that says `api: true`.
+    Enter {
+        /// The journey.
+        journey: Name,
+        /// Instance key; `None`: what the journey's own `key` says.
+        key: Option<Name>,
+    },
     /// Takes back the last merge into this profile (semantics 2).
     Unmerge,
     /// Lifts a suppression, with a reason for the audit log.

@@ -23,7 +23,7 @@ pub enum NoteKind {
     /// A run began.
     Entered { journey: Name, run_key: RunKey, event: Name },
     /// An entry was refused: `reentry`, `no_key`, `at_most`, `concurrent`, `accept_late`, `exited`,
-    /// `paused`, `killed`, `limit`, `imported`.
+    /// `paused`, `stopped`, `killed`, `limit`, `imported`, `not_api`, `unknown_journey`.
     EntryRefused { journey: Name, run_key: RunKey, reason: Name },
     /// A run moved to a step.
     Moved { journey: Name, run_key: RunKey, step: Name, until: Option<Timestamp> },

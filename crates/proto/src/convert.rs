@@ -110,6 +110,11 @@ pub(crate) fn command_to_wire(command: &Command) -> log::Command {
             target_to_wire(target, &mut wire);
         }
         Command::Erase => wire.kind = "erase".into(),
+        Command::Enter { journey, key } => {
+            wire.kind = "enter".into();
+            wire.journey = journey.to_string();
+            wire.key = text(key.as_ref());
+        }
         Command::Unmerge => wire.kind = "unmerge".into(),
         Command::Unsuppress { channel, endpoint, reason } => {
             wire.kind = "unsuppress".into();
@@ -158,6 +163,7 @@ pub(crate) fn command_from_wire(wire: &log::Command) -> Result<Command, WireErro
         "kill" => Command::Kill { target: target_from_wire(wire)? },
         "release" => Command::Release { target: target_from_wire(wire)? },
         "erase" => Command::Erase,
+        "enter" => Command::Enter { journey: journey(), key: named(wire.key.as_ref()) },
         "unmerge" => Command::Unmerge,
         "unsuppress" => Command::Unsuppress {
             channel: wire.channel.as_str().into(),

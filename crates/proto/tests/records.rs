@@ -234,6 +234,8 @@ fn every_command_reads_back() {
         Command::Release { target: KillTarget::Journey(name()) },
         Command::Erase,
         Command::Unmerge,
+        Command::Enter { journey: name(), key: None },
+        Command::Enter { journey: name(), key: Some(name()) },
         Command::Unsuppress { channel: name(), endpoint: None, reason: name() },
         Command::Unsuppress { channel: name(), endpoint: Some(name()), reason: name() },
         Command::Audit { actor: name(), at: Timestamp(-5), text: name() },

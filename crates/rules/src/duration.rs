@@ -89,6 +89,19 @@ pub fn parse_rate(text: &str) -> Option<f64> {
     (number.is_finite() && number > 0.0).then_some(number / seconds)
 }
 
+/// `500/min`, `1000/h`: so many in each such window.
+pub fn parse_pace(text: &str) -> Option<(u32, DurationMs)> {
+    let (number, unit) = text.split_once('/')?;
+    let window = match unit.trim() {
+        "s" | "sec" | "second" => 1_000,
+        "m" | "min" | "minute" => 60_000,
+        "h" | "hour" => 3_600_000,
+        "d" | "day" => 86_400_000,
+        _ => return None,
+    };
+    Some((number.trim().parse().ok()?, DurationMs(window)))
+}
+
 /// `1 per 30d`.
 pub fn parse_count_per(text: &str) -> Option<(u32, DurationMs)> {
     let (count, window) = text.split_once(" per ")?;

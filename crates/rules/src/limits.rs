@@ -13,6 +13,8 @@ pub const FINDINGS_MAX: usize = 1_000;
 
 /// Journeys of a workspace.
 pub const JOURNEYS_MAX: usize = 1_000;
+/// Entries per window that a schedule's `pace` may ask for.
+pub const PACE_MAX: u32 = 10_000_000;
 /// Steps of a journey.
 pub const JOURNEY_STEPS_MAX: usize = 1_000;
 /// Depth of a journey's tree.

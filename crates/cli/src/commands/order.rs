@@ -1,5 +1,5 @@
-//! `sojourn pause | resume | stop | kill | release`: an operator's commands. Each is a record in the
-//! log, takes effect at its place, and is audited with who gave it.
+//! `sojourn pause | resume | stop | kill | release | enter`: an operator's commands. Each is a record
+//! in the log, takes effect at its place, and is audited with who gave it.
 
 use super::{Globals, WorkspaceOption};
 use crate::admin::Admin;
@@ -52,6 +52,26 @@ pub(crate) struct Release {
     order: TargetOrder,
 }
 
+/// Begin a journey that says `api: true` for one person
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: sojourn enter welcome email:ada@example.com --key order-42 --dir my-shop"
+)]
+pub(crate) struct Enter {
+    /// Name of the journey
+    journey: String,
+    /// Who: `email:a@b.c`, `customer_id:42`, or a profile id
+    person: String,
+    /// Instance key of the run; default: what the journey's `key` says
+    #[arg(long)]
+    key: Option<String>,
+    #[command(flatten)]
+    workspace: WorkspaceOption,
+    /// Who gives the order, for the audit
+    #[arg(long, env = "USER", default_value = "operator")]
+    actor: String,
+}
+
 #[derive(Debug, Args)]
 struct JourneyOrder {
     /// Name of the journey
@@ -101,6 +121,26 @@ impl Kill {
 impl Release {
     pub(crate) fn run(self, globals: &Globals) -> Result<Exit> {
         self.order.send("release", globals)
+    }
+}
+
+impl Enter {
+    pub(crate) fn run(self, globals: &Globals) -> Result<Exit> {
+        let definitions = workspace::definitions(&self.workspace.dir)?;
+        if let Some(journey) = definitions.journey(&self.journey)
+            && journey.entry.trigger != sojourn_rules::Trigger::Api
+        {
+            return Err(crate::exit::usage(format!(
+                "`{}` cannot be entered by command: its `entry` does not say `api: true`",
+                self.journey
+            )));
+        }
+        let mut order =
+            json!({ "command": "enter", "journey": self.journey, "person": self.person });
+        if let Some(key) = &self.key {
+            order["key"] = json!(key);
+        }
+        send(&self.workspace, &order, &self.actor, globals)
     }
 }
 

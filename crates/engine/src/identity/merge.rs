@@ -39,6 +39,8 @@ impl Step<'_> {
             }
         }
         merge_choices(&mut ours.choices, other.choices);
+        self.merge_entries(other.occurred, other.appointments);
+        let ours = &mut *self.profile;
         for passes in other.passes {
             let same = |p: &&mut crate::profile::Passes| {
                 p.journey == passes.journey && p.step == passes.step && p.key == passes.key
@@ -59,6 +61,7 @@ impl Step<'_> {
         }
         self.merge_runs(other.runs);
         self.remember_segments();
+        self.profile.prepared = Some(self.registers.publishes);
         self.look_again();
         self.cancel_forbidden();
         self.note(NoteKind::Merged { from });

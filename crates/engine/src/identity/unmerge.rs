@@ -111,6 +111,8 @@ impl Step<'_> {
         theirs.context_locale = ours.context_locale.clone();
         theirs.stamped = ours.stamped.clone();
         theirs.segments = ours.segments.clone();
+        theirs.occurred = ours.occurred.clone();
+        theirs.prepared = ours.prepared;
 
         for version in theirs.runs.iter().map(|run| run.version).collect::<Vec<_>>() {
             self.unpin(version);

@@ -1,10 +1,10 @@
 //! Moving a run from step to step until it waits or ends.
 
-use super::{End, Flow, Pinned, RunId, RunState, key_text};
+use super::{End, EntryKey, Flow, Pinned, RunId, RunState, key_text};
 use crate::limits;
 use crate::mutation::{Mutation, mutated};
 use crate::profile::{Attribute, Choice, Passes};
-use crate::step::{Queued, Step};
+use crate::step::{Queued, Said, Step};
 use crate::timing::{day_of, next_local_time, parse_date, plus_days, resolve, yearly_on};
 use chrono::Datelike;
 use sojourn_model::{DurationMs, Name, NoteKind, Timestamp, Value};
@@ -90,6 +90,10 @@ impl Step<'_> {
             }
             StepKind::Throttle { .. } => self.throttle(id, pinned, index),
             StepKind::Digest(digest) => self.begin_digest(id, pinned, index, digest),
+            StepKind::Enter { journey, key } => {
+                self.enter_other(id, pinned, journey, key.as_ref());
+                Flow::Go(step.next)
+            }
             StepKind::Goal => self.goal_step(id, pinned, index),
             StepKind::Exit(reason) => Flow::End(End::Step(reason.clone())),
         }
@@ -195,9 +199,13 @@ impl Step<'_> {
             let stamp = self.next_stamp(self.now);
             let place = self.profile.run_place(id).expect("moving");
             let (cause, by) = (self.profile.runs[place].cause.clone(), self.profile.runs[place].by);
-            if self.profile.set(name, Attribute { value, stamp, declared: false, by }) {
-                self.updated = true;
-                self.queue.push_back(Queued::Attribute { name: name.clone(), cause, by });
+            let attribute = Attribute { value, stamp, declared: false, by };
+            if let Some(changed) = self.profile.take(name, attribute) {
+                self.updated |= changed;
+                if changed || self.saying_starts(name) {
+                    let said = Said { name: name.clone(), changed };
+                    self.queue.push_back(Queued::Attribute { said, cause, by });
+                }
             }
         }
     }
@@ -210,6 +218,26 @@ impl Step<'_> {
         let run = &self.profile.runs[self.profile.run_place(id).expect("moving")];
         let (cause, by) = (run.cause.clone(), run.by);
         self.queue.push_back(Queued::Event { name: event.clone(), properties, cause, by });
+    }
+
+    /// Whether a journey begins also when the attribute is said again.
+    fn saying_starts(&self, name: &Name) -> bool {
+        let current = self.shared.current.as_ref();
+        current.is_some_and(|current| {
+            current.by_attribute.iter().any(|entry| entry.name == *name && !entry.changed)
+        })
+    }
+
+    /// `enter`: the other journey begins after the record.
+    fn enter_other(&mut self, id: RunId, pinned: &Pinned, journey: &Name, key: Option<&Condition>) {
+        let key = match key.map(|key| self.step_value(id, pinned, key)) {
+            None => EntryKey::Own,
+            Some(None | Some(Value::Null)) => EntryKey::Missing,
+            Some(Some(value)) => EntryKey::Given(value),
+        };
+        let run = &self.profile.runs[self.profile.run_place(id).expect("moving")];
+        let (cause, by) = (run.cause.clone(), run.by);
+        self.queue.push_back(Queued::Enter { journey: journey.clone(), key, cause, by });
     }
 
     /// A throttle: so many passes per window and key, over all versions; those over it wait in the

@@ -7,15 +7,35 @@ use crate::limits::{ENTRY_KEYS_MAX, RUNS_MAX};
 use crate::mutation::{Mutation, mutated};
 use crate::profile::earlier;
 use crate::scope::EventRef;
-use crate::step::Step;
+use crate::step::{Said, Step};
 use sojourn_model::{Name, NoteKind, RunKey, Value};
 use sojourn_rules::{Journey, Reentry, Trigger, holds};
 use std::sync::Arc;
 
+/// The instance key that an entry asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum EntryKey {
+    /// What the journey's own `key` says.
+    Own,
+    /// This one.
+    Given(Value),
+    /// One whose expression lacked a field.
+    Missing,
+}
+
+impl EntryKey {
+    fn name(&self) -> RunKey {
+        match self {
+            Self::Given(value) => Some(key_text(value)),
+            Self::Own | Self::Missing => None,
+        }
+    }
+}
+
 impl Step<'_> {
     /// Starts every journey that `event`, or the change of attributes and segments that came with
     /// it, triggers: by (priority, name), which is the order of the definitions.
-    pub(crate) fn enter_on(&mut self, event: &EventView<'_>, changed: &[Name]) {
+    pub(crate) fn enter_on(&mut self, event: &EventView<'_>, said: &[Said]) {
         let Some(installed) = self.shared.current.clone() else { return };
         let mut places: smallvec::SmallVec<[u16; 8]> = smallvec::SmallVec::new();
         if event.name != "Attribute Changed" || event.source != "sojourn" {
@@ -23,12 +43,13 @@ impl Step<'_> {
             places
                 .extend(interest.into_iter().flat_map(|interest| interest.entries.iter().copied()));
         }
-        for (attribute, place) in &installed.by_attribute {
-            if changed.contains(attribute) {
-                places.push(*place);
+        for entry in &installed.by_attribute {
+            let starts = |said: &Said| said.name == entry.name && (said.changed || !entry.changed);
+            if said.iter().any(starts) {
+                places.push(entry.place);
             }
         }
-        if !installed.by_segment.is_empty() {
+        if !installed.watched.is_empty() || !self.profile.segments.is_empty() {
             places.extend(self.segments_changed(&installed));
         }
         places.sort_unstable();
@@ -42,7 +63,37 @@ impl Step<'_> {
             });
         }
         for place in places {
-            self.enter(&installed, usize::from(place), event);
+            self.enter(&installed, usize::from(place), event, EntryKey::Own);
+        }
+    }
+
+    /// A command: only a journey that says `api: true` can be entered so.
+    pub(crate) fn enter_ordered(&mut self, name: &Name, key: Option<&Name>) {
+        let current = self.shared.current.as_ref();
+        let trigger = current.and_then(|current| current.journey(name));
+        let key = key.map_or(EntryKey::Own, |key| EntryKey::Given(Value::Text(key.clone())));
+        if let Some((journey, _)) = trigger
+            && journey.entry.trigger != Trigger::Api
+        {
+            let (journey, run_key, reason) = (name.clone(), key.name(), "not_api".into());
+            self.note(NoteKind::EntryRefused { journey, run_key, reason });
+            return;
+        }
+        let event = self.own_event("Entry Ordered");
+        self.enter_named(name, &event, key);
+    }
+
+    /// Enters a journey that a command or another journey names.
+    pub(crate) fn enter_named(&mut self, name: &Name, event: &EventView<'_>, key: EntryKey) {
+        let current = self.shared.current.clone();
+        let found = current.and_then(|current| Some((current.place(name)?, current)));
+        match found {
+            Some((place, installed)) => self.enter(&installed, usize::from(place), event, key),
+            None => {
+                let run_key = key.name();
+                let (journey, reason) = (name.clone(), "unknown_journey".into());
+                self.note(NoteKind::EntryRefused { journey, run_key, reason });
+            }
         }
     }
 
@@ -62,7 +113,7 @@ impl Step<'_> {
     /// Remembers membership without triggering anything: after a merge or an import.
     pub(crate) fn remember_segments(&mut self) {
         if let Some(installed) = self.shared.current.clone()
-            && !installed.by_segment.is_empty()
+            && !(installed.watched.is_empty() && self.profile.segments.is_empty())
         {
             self.remember_segments_of(&installed);
         }
@@ -72,11 +123,8 @@ impl Step<'_> {
         let definitions = &installed.definitions;
         let mut look = None;
         let mut members: Vec<Name> = Vec::new();
-        for (name, _, _) in &installed.by_segment {
+        for name in &installed.watched {
             let Some(segment) = definitions.segments.get(name) else { continue };
-            if members.contains(name) {
-                continue;
-            }
             if holds(&segment.when, &self.view(definitions, EventRef::None, None)) {
                 members.push(name.clone());
             }
@@ -92,18 +140,33 @@ impl Step<'_> {
         self.profile.segments_look = look;
     }
 
-    fn enter(&mut self, installed: &Arc<Installed>, place: usize, event: &EventView<'_>) {
+    pub(crate) fn enter(
+        &mut self,
+        installed: &Arc<Installed>,
+        place: usize,
+        event: &EventView<'_>,
+        key: EntryKey,
+    ) {
         let journey = &installed.definitions.journeys[place];
         let definitions = &installed.definitions;
+        // An entry that names the journey is not the event that its filter is about.
         if let Trigger::Event(rule) = &journey.entry.trigger
+            && rule.on.iter().any(|name| **name == *event.name)
             && let Some(when) = &rule.when
             && !holds(when, &self.view(definitions, EventRef::View(event), None))
         {
             return;
         }
-        let key = match &journey.entry.key {
-            None => Ok(None),
-            Some(key) => {
+        if let Some(when) = &journey.entry.when
+            && !holds(when, &self.view(definitions, EventRef::None, None))
+        {
+            return;
+        }
+        let key = match (key, &journey.entry.key) {
+            (EntryKey::Given(value), _) => Ok(Some(value)),
+            (EntryKey::Missing, _) => Err("no_key"),
+            (EntryKey::Own, None) => Ok(None),
+            (EntryKey::Own, Some(key)) => {
                 match self.value_over(&key.expr, definitions, EventRef::View(event), None) {
                     None | Some(Value::Null) => Err("no_key"),
                     Some(value) => Ok(Some(value)),

@@ -5,11 +5,14 @@ mod digest;
 mod ends;
 mod entries;
 mod entry;
+mod timed;
 mod timers;
 mod waiting;
 
 pub(crate) use digest::item_value;
 pub use entries::Entries;
+pub(crate) use entry::EntryKey;
+pub(crate) use timed::{Appointment, Occurred};
 
 use crate::event::StoredEvent;
 use serde::{Deserialize, Serialize};

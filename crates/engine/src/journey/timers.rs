@@ -35,7 +35,12 @@ impl Step<'_> {
                 None if self.profile.segments_look.is_some_and(|look| look <= self.now) => {
                     self.fire_segments();
                 }
-                None => return,
+                None => {
+                    // What fired before may have changed a date, a zone or a segment.
+                    self.arm_entries(self.now);
+                    let Some(entry) = self.due_entry() else { return };
+                    self.fire_entry(entry);
+                }
             }
             self.settle();
         }
@@ -127,19 +132,7 @@ impl Step<'_> {
 
     /// Time emptied a window of a segment that journeys watch.
     fn fire_segments(&mut self) {
-        let event = crate::event::EventView {
-            name: "Segment Changed",
-            channel: "journey",
-            source: "sojourn",
-            message_id: "",
-            stamp: self.next_stamp(self.now),
-            identifiers: &[],
-            by: 0,
-            imported: false,
-            properties: crate::event::Object::text(""),
-            context: crate::event::Object::text(""),
-            traits: crate::event::Object::text(""),
-        };
+        let event = self.own_event("Segment Changed");
         self.profile.segments_look = None;
         self.enter_on(&event, &[]);
     }

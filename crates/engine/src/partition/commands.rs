@@ -70,6 +70,7 @@ impl Partition {
             Command::Erase
             | Command::Unmerge
             | Command::Unsuppress { .. }
+            | Command::Enter { .. }
             | Command::Audit { .. } => {}
         }
     }
@@ -86,6 +87,13 @@ impl Partition {
                 self.with(id, at, effects, |step| step.erase());
                 self.forget_registers(id);
                 self.replace(id, Stored::Erased);
+            }
+            Command::Enter { journey, key } => {
+                self.with(id, at, effects, |step| {
+                    step.end_stopped();
+                    step.enter_ordered(journey, key.as_ref());
+                    step.settle();
+                });
             }
             Command::Unmerge => {
                 let undone = self.with(id, at, effects, |step| step.unmerge());

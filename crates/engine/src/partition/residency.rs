@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Checkpoint {
     /// Encoded profiles, in the order of their first change.
     pub profiles: Vec<(ProfileId, Vec<u8>)>,
-    /// Wake of each of these profiles; `None`: remove it.
+    /// Wake of each of these profiles, with nothing in it when nothing is due; `None`: remove it.
     pub wakes: Vec<(ProfileId, Option<Wake>)>,
     /// State of the partition itself.
     pub meta: Vec<u8>,
@@ -69,6 +69,7 @@ impl Partition {
             }
             _ => {}
         }
+        self.swept(log_time).for_each(&mut need);
         self.wakes.due(log_time).for_each(need);
     }
 
@@ -103,11 +104,12 @@ impl Partition {
             let slot = self.profiles.get_mut(&id).expect("dirty profiles stay in memory");
             slot.dirty = false;
             checkpoint.profiles.push((id, codec::encode(&slot.stored)));
+            // Also of those for whom nothing is due: the wakes are the list of who lives here.
             let wake = match &slot.stored {
-                Stored::Live(profile) => profile.wake(),
-                Stored::Absorbed { .. } | Stored::Erased => Wake::default(),
+                Stored::Live(profile) => Some(profile.wake()),
+                Stored::Absorbed { .. } | Stored::Erased => None,
             };
-            checkpoint.wakes.push((id, Some(wake).filter(|wake| !wake.is_none())));
+            checkpoint.wakes.push((id, wake));
         }
         checkpoint
     }
@@ -146,6 +148,7 @@ impl Partition {
 
     /// Takes back one profile's wake as a checkpoint wrote it.
     pub fn restore_wake(&mut self, id: ProfileId, wake: Wake) {
+        self.roster.insert(id);
         if !self.parked.contains_key(&id) {
             self.wakes.set(id, wake);
         }

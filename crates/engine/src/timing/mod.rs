@@ -6,8 +6,8 @@ mod quiet;
 mod zone;
 
 pub(crate) use calendar::{
-    day_of, day_start, month_start, next_local_time, next_month_start, parse_date, plus_days,
-    resolve, week_start, yearly_on,
+    day_of, day_start, local_of, month_start, next_local_time, next_month_start, parse_date,
+    plus_days, resolve, week_start, yearly_on,
 };
 pub(crate) use hours::Hours;
 pub(crate) use quiet::QuietPlan;

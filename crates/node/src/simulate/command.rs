@@ -28,6 +28,9 @@ pub struct CommandLine {
     /// A person: `email:a@b.c`, or a profile id.
     #[serde(default)]
     pub person: Option<String>,
+    /// Instance key of the run that `enter` begins.
+    #[serde(default)]
+    pub key: Option<String>,
     /// A folder of definitions.
     #[serde(default)]
     pub dir: Option<String>,
@@ -77,6 +80,10 @@ impl CommandLine {
             "publish" => Order::Publish(need("dir", &self.dir)?.to_string()),
             "erase" => return person(Command::Erase),
             "unmerge" => return person(Command::Unmerge),
+            "enter" => {
+                let key = self.key.as_deref().filter(|key| !key.is_empty()).map(Name::from);
+                return person(Command::Enter { journey: journey()?, key });
+            }
             "unsuppress" => {
                 return person(Command::Unsuppress {
                     channel: need("channel", &self.channel).unwrap_or_else(|_| "email".into()),
@@ -85,7 +92,7 @@ impl CommandLine {
                 });
             }
             other => bail!(
-                "unknown command `{other}`: use pause, resume, stop, kill, release, publish, erase, unmerge or unsuppress"
+                "unknown command `{other}`: use pause, resume, stop, kill, release, publish, erase, unmerge, enter or unsuppress"
             ),
         })
     }

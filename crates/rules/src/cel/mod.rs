@@ -8,7 +8,7 @@ mod lower;
 mod operators;
 mod reads;
 
-pub(crate) use catalog::{Catalog, Events, PlanPlaces};
+pub(crate) use catalog::{Catalog, Events, Known, PlanPlaces};
 
 use crate::definitions::Condition;
 use crate::expr::Expr;

@@ -1,6 +1,6 @@
 //! Journeys: a tree of steps, laid flat in the order of the text.
 
-use super::Condition;
+use super::{Condition, Schedule};
 use sojourn_model::{DurationMs, Name, VersionId};
 
 /// Place of a step in the tree: its index in [`Journey::steps`], which are in the order of the text
@@ -42,6 +42,11 @@ pub struct Journey {
 pub struct Entry {
     /// What triggers it.
     pub trigger: Trigger,
+    /// Filter of an entry that no event of the journey's own triggers: over the profile. (That of an
+    /// event is in its rule.)
+    pub when: Option<Condition>,
+    /// Whether those who are in the segment already enter when the journey goes live.
+    pub backfill: bool,
     /// Instance key over the event; `None`: the profile.
     pub key: Option<Condition>,
     /// When the same key may enter again.
@@ -70,8 +75,23 @@ pub enum Trigger {
     Attribute {
         /// Attribute.
         name: Name,
+        /// Whether the value must differ; else saying it again is enough.
+        changed: bool,
     },
-    /// Only by the API.
+    /// A date in the person's data, in the person's zone.
+    Date {
+        /// The date.
+        date: Condition,
+        /// Minutes after local midnight.
+        minute: u16,
+        /// Days before (negative) or after.
+        offset_days: i32,
+        /// Every year from the date's own on; else on that one day.
+        yearly: bool,
+    },
+    /// The clock, for the members of a segment.
+    Schedule(Schedule),
+    /// Only by the API, or by the step `enter` of another journey.
     Api,
 }
 
@@ -161,6 +181,13 @@ pub enum StepKind {
     },
     /// Collects events of one key, then goes on with all of them.
     Digest(Box<Digest>),
+    /// Begins a run of another journey for the same person.
+    Enter {
+        /// The journey.
+        journey: Name,
+        /// Instance key; `None`: the default key.
+        key: Option<Condition>,
+    },
     /// The goal is reached by getting here.
     Goal,
     /// Ends the run.

@@ -3,6 +3,7 @@
 mod journey;
 mod plan;
 mod policy;
+mod schedule;
 mod template;
 mod visit;
 mod workspace;
@@ -10,6 +11,7 @@ mod workspace;
 pub use journey::*;
 pub use plan::*;
 pub use policy::*;
+pub use schedule::*;
 pub use template::*;
 pub use workspace::*;
 

@@ -11,9 +11,12 @@ impl Journey {
 
     /// Calls `visit` on every condition and expression of this journey.
     pub fn conditions(&self, visit: &mut dyn FnMut(&Condition)) {
-        if let Trigger::Event(rule) = &self.entry.trigger {
-            rule.when.iter().for_each(&mut *visit);
+        match &self.entry.trigger {
+            Trigger::Event(rule) => rule.when.iter().for_each(&mut *visit),
+            Trigger::Date { date, .. } => visit(date),
+            _ => {}
         }
+        self.entry.when.iter().for_each(&mut *visit);
         self.entry.key.iter().for_each(&mut *visit);
         for rule in self.ending_rules() {
             rule.when.iter().for_each(&mut *visit);
@@ -36,7 +39,9 @@ impl Journey {
                 StepKind::Update(values) | StepKind::Emit { properties: values, .. } => {
                     values.iter().for_each(|(_, value)| visit(value));
                 }
-                StepKind::Throttle { key, .. } => key.iter().for_each(&mut *visit),
+                StepKind::Throttle { key, .. } | StepKind::Enter { key, .. } => {
+                    key.iter().for_each(&mut *visit);
+                }
                 StepKind::Digest(digest) => digest.key.iter().for_each(&mut *visit),
                 StepKind::Wait(_) | StepKind::Split { .. } | StepKind::Goal | StepKind::Exit(_) => {
                 }

@@ -3,6 +3,7 @@
 mod conditions;
 mod cost;
 mod data;
+mod enters;
 mod flow;
 mod levels;
 mod logic;
@@ -15,6 +16,7 @@ mod words;
 pub(crate) use conditions::condition;
 pub use cost::sends_per_entry;
 pub(crate) use data::{looks_sensitive, purpose_limitation, serves};
+pub(crate) use enters::enter_circles;
 #[cfg(test)]
 pub(crate) use levels::adjustable;
 pub(crate) use levels::{apply as apply_levels, load as load_levels, section};

@@ -4,18 +4,14 @@ use super::policy::PolicyPlaces;
 use super::steps;
 use crate::cel::{self, Catalog, Events, Expect, Site};
 use crate::definitions::{
-    Condition, Entry, EventRule, Goal, Journey, Policy, Reentry, Segment, Step, Template, Trigger,
-    Workspace,
+    Condition, EventRule, Goal, Journey, Policy, Segment, Step, Template, Workspace,
 };
-use crate::duration;
 use crate::finding::{Source, suggest};
 use crate::reader::{Table, checked_name, names};
 use crate::yaml::{Node, Place};
-use sojourn_model::{DurationMs, Name, VersionId};
+use sojourn_model::{Name, VersionId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Default of `accept_late`.
-const ACCEPT_LATE: DurationMs = DurationMs::hours(24);
 /// Default of `priority`.
 const PRIORITY: i32 = 50;
 
@@ -34,12 +30,25 @@ pub(crate) struct Context<'a> {
     /// Names of templates whose files could not be read.
     pub(crate) broken_templates: &'a BTreeSet<Name>,
     pub(crate) journeys: &'a BTreeSet<Name>,
+    /// Steps `enter` of the journeys read so far, for the search of circles.
+    pub(crate) enters: std::cell::RefCell<Vec<EnterStep>>,
+}
+
+/// A step by which one journey begins another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EnterStep {
+    pub(crate) file: String,
+    pub(crate) place: Place,
+    pub(crate) from: Name,
+    pub(crate) to: Name,
 }
 
 /// A journey being read.
 pub(crate) struct Reading<'a> {
     pub(crate) source: Source<'a>,
     pub(crate) context: &'a Context<'a>,
+    /// Name of the journey; empty when the file does not say.
+    pub(crate) name: Name,
     pub(crate) purpose: Name,
     pub(crate) topic: Option<Name>,
     pub(crate) priority: i32,
@@ -186,6 +195,7 @@ pub(super) fn load(
     let mut reading = Reading {
         source,
         context,
+        name: peek_name(root).unwrap_or_default().into(),
         purpose: "".into(),
         topic: None,
         priority: PRIORITY,
@@ -208,7 +218,7 @@ pub(super) fn load(
         reading.priority = priority;
     }
     table.get("note");
-    let entry = table.required("entry").and_then(|node| entry(&mut reading, node));
+    let entry = table.required("entry").and_then(|node| super::entry::load(&mut reading, node));
     let mut exit_on = Vec::new();
     for item in table.list("exit_on") {
         if let Some(rule) = Table::new(source, item, "this exit") {
@@ -259,160 +269,6 @@ pub(super) fn priority(table: &Table<'_>) -> Option<i32> {
     }
     #[expect(clippy::cast_possible_truncation, reason = "checked above")]
     Some(number as i32)
-}
-
-fn entry(reading: &mut Reading<'_>, node: &Node) -> Option<Entry> {
-    let source = reading.source;
-    let table = Table::new(source, node, "`entry`")?;
-    let trigger = trigger(reading, &table);
-    if let Some(Trigger::Event(rule)) = &trigger {
-        reading.entered_by = rule.on.clone();
-    } else if let Some(when) = table.get("when") {
-        super::not_yet(&source, when.place, "`when` on an entry other than `on`");
-    }
-    let key = table
-        .get("key")
-        .and_then(|node| reading.expression(node, "key", reading.entered(), false, Expect::Key));
-    let reentry = table.get("reentry").and_then(|node| reentry(&source, node));
-    let accept_late = table.duration("accept_late").unwrap_or(ACCEPT_LATE);
-    let at_most = table.get("at_most").and_then(|node| {
-        let at_most = node.text().and_then(duration::parse_count_per);
-        match at_most {
-            Some((count, window)) if count > 0 && window.0 > 0 => at_most,
-            _ => {
-                source.error(
-                    "bad-limit",
-                    node.place,
-                    format!("`at_most` is {}, not a number of entries per time", node.describe()),
-                    "write it as 1 per 30d",
-                );
-                None
-            }
-        }
-    });
-    let concurrent = table.count("concurrent");
-    if concurrent == Some(0) {
-        source.error(
-            "bad-limit",
-            table.key_place("concurrent"),
-            "`concurrent: 0` lets nobody in",
-            "allow at least 1",
-        );
-    }
-    table.get("note");
-    table.finish();
-    Some(Entry {
-        trigger: trigger?,
-        key,
-        reentry: reentry.unwrap_or(Reentry::AfterExit),
-        accept_late,
-        at_most,
-        concurrent,
-    })
-}
-
-fn reentry(source: &Source<'_>, node: &Node) -> Option<Reentry> {
-    let text = node.text().unwrap_or_default();
-    match text {
-        "never" => return Some(Reentry::Never),
-        "after_exit" => return Some(Reentry::AfterExit),
-        "always" => return Some(Reentry::Always),
-        _ => {}
-    }
-    if let Some(written) = text.strip_prefix("after ")
-        && let Some(duration) = duration::parse(written.trim())
-    {
-        return Some(Reentry::After(duration));
-    }
-    source.error(
-        "unknown-value",
-        node.place,
-        format!("`reentry` cannot be {}", node.describe()),
-        suggest(text, ["never", "after_exit", "after 30d", "always"], "choose a known value"),
-    );
-    None
-}
-
-fn trigger(reading: &Reading<'_>, table: &Table<'_>) -> Option<Trigger> {
-    const FORMS: &[&str] = &["on", "segment", "attribute", "schedule", "date", "api"];
-    let source = table.source;
-    let given: Vec<&str> = FORMS.iter().copied().filter(|form| table.has(form)).collect();
-    if given.len() != 1 {
-        source.error(
-            "entry-form",
-            table.place(),
-            match given.len() {
-                0 => "`entry` does not say how a run begins".to_owned(),
-                _ => format!("`entry` has {} ways to begin: {}", given.len(), given.join(", ")),
-            },
-            "give exactly one of `on`, `segment`, `attribute`, `schedule`, `date`, `api`",
-        );
-        return None;
-    }
-    match given[0] {
-        "on" => {
-            table.required("on")?;
-            reading.rule(table, false).map(Trigger::Event)
-        }
-        "segment" => segment_trigger(reading, &table.table("segment", "`segment`")?),
-        "attribute" => {
-            let attribute = table.table("attribute", "`attribute`")?;
-            let name = attribute.required_text("name")?;
-            if attribute.flag("changed") == Some(false) {
-                super::not_yet(&source, attribute.key_place("changed"), "`changed: false`");
-            }
-            let path: Vec<Name> = name.split('.').map(Name::from).collect();
-            check_attribute(reading, attribute.key_place("name"), &path);
-            attribute.finish();
-            Some(Trigger::Attribute { name })
-        }
-        "api" => {
-            if table.flag("api") == Some(false) {
-                source.error(
-                    "unknown-value",
-                    table.key_place("api"),
-                    "`api: false` says nothing of how a run begins",
-                    "write `api: true`, or another form of entry",
-                );
-            }
-            Some(Trigger::Api)
-        }
-        form => {
-            super::not_yet(&source, table.key_place(form), &format!("entry by `{form}`"));
-            None
-        }
-    }
-}
-
-fn segment_trigger(reading: &Reading<'_>, table: &Table<'_>) -> Option<Trigger> {
-    let (enter, leave) = (table.text("enter"), table.text("leave"));
-    let (segment, enter) = match (enter, leave) {
-        (Some(segment), None) => (segment, true),
-        (None, Some(segment)) => (segment, false),
-        _ => {
-            table.source.error(
-                "entry-form",
-                table.place(),
-                "`segment` must name one segment that is entered or left",
-                "write `{ enter: regulars }` or `{ leave: regulars }`",
-            );
-            return None;
-        }
-    };
-    if !reading.context.catalog.segments.contains_key(&segment) {
-        table.source.error(
-            "unknown-segment",
-            table.place(),
-            format!("there is no segment `{segment}`"),
-            suggest(
-                &segment,
-                reading.context.catalog.segments.keys().map(|name| &**name),
-                "define it in segments.yaml",
-            ),
-        );
-    }
-    table.finish();
-    Some(Trigger::Segment { segment, enter })
 }
 
 /// Says so when `path` is no attribute of the plan.

@@ -1,6 +1,8 @@
 //! From text to definitions: one file after the other, in the order in which they name each other.
 
 mod digest;
+mod enter;
+mod entry;
 mod journey;
 mod names;
 mod plan;
@@ -11,7 +13,7 @@ mod template;
 mod waits;
 mod workspace;
 
-pub(crate) use journey::{Context, Reading};
+pub(crate) use journey::{Context, EnterStep, Reading};
 pub(crate) use names::KNOWN_CHANNELS;
 pub use template::liquid_parser;
 
@@ -133,6 +135,7 @@ fn read(files: &Files, findings: &Findings) -> Option<Definitions> {
         templates: &templates,
         broken_templates: &broken_templates,
         journeys: &journey_names,
+        enters: std::cell::RefCell::default(),
     };
     let mut journeys: Vec<Arc<Journey>> = Vec::new();
     let mut taken: BTreeMap<Name, &str> = BTreeMap::new();
@@ -153,6 +156,7 @@ fn read(files: &Files, findings: &Findings) -> Option<Definitions> {
         journeys.push(Arc::new(journey));
     }
     journeys.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
+    crate::lint::enter_circles(findings, &context.enters.borrow());
     crate::lint::policy(source("policy.yaml"), &context, &journeys);
     crate::lint::templates(findings, &context, &journeys, &|path| {
         files.0.get(path).map(String::as_str)

@@ -170,6 +170,7 @@ fn step_kind(
         "emit" => emit(reading, &table.table("emit", "`emit`")?),
         "throttle" => throttle(reading, &table.table("throttle", "`throttle`")?),
         "digest" => super::digest::digest(reading, &table.table("digest", "`digest`")?),
+        "enter" => super::enter::enter(reading, &table.table("enter", "`enter`")?),
         "goal" => {
             table.choice("goal", &[("reached", ())])?;
             Some(StepKind::Goal)
@@ -188,30 +189,13 @@ fn step_kind(
 
 /// Steps of the language that are read and checked, but not run by this version.
 fn later(reading: &Reading<'_>, table: &Table<'_>, kind: &str, id: &Name) {
-    let what: (&'static str, &'static str, &[&'static str]) = match kind {
-        "call" => {
-            ("call", "`call`", &["url", "method", "body", "timeout", "as", "on_error", "headers"])
-        }
-        _ => ("enter", "`enter`", &["journey", "key"]),
-    };
-    if let Some(inner) = table.table(what.0, what.1) {
-        for key in what.2 {
+    if let Some(inner) = table.table("call", "`call`") {
+        for key in ["url", "method", "body", "timeout", "as", "on_error", "headers"] {
             inner.get(key);
-        }
-        if what.0 == "enter"
-            && let Some(name) = inner.required_text("journey")
-            && !reading.context.journeys.contains(&name)
-        {
-            reading.source.error(
-                "unknown-journey",
-                inner.key_place("journey"),
-                format!("there is no journey `{name}`"),
-                suggest(&name, reading.context.journeys.iter().map(|name| &**name), "write one"),
-            );
         }
         inner.finish();
     }
-    not_yet(&reading.source, table.key_place(what.0), &format!("the step `{kind}` (`{id}`)"));
+    not_yet(&reading.source, table.key_place("call"), &format!("the step `{kind}` (`{id}`)"));
 }
 
 fn send(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind> {

@@ -57,27 +57,28 @@ fn until(reading: &Reading<'_>, table: &Table<'_>) -> Option<Wait> {
 }
 
 fn until_date(reading: &Reading<'_>, table: &Table<'_>) -> Option<Wait> {
-    const DAY: i64 = 86_400_000;
     let date = reading.in_step(table.required("until_date")?, "until_date", Expect::Date);
     let minute = if table.has("at") { table.time("at")? } else { 0 };
-    let offset_days = match table.get("offset") {
-        None => 0,
-        Some(node) => {
-            let offset = node.text().and_then(duration::parse_signed);
-            match offset.filter(|offset| offset.0 % DAY == 0) {
-                Some(offset) => i32::try_from(offset.0 / DAY).ok()?,
-                None => {
-                    table.source.error(
-                        "bad-duration",
-                        node.place,
-                        format!("`offset` is {}, not a number of days", node.describe()),
-                        "write whole days, such as -7d or 2w",
-                    );
-                    0
-                }
-            }
-        }
-    };
+    let offset_days = offset_days(table)?;
     let yearly = table.choice("every", &[("year", true)]).unwrap_or(false);
     Some(Wait::UntilDate { date: date?, minute, offset_days, yearly })
+}
+
+/// `offset`: whole days before (negative) or after a date; 0 when it is not given or wrong.
+pub(super) fn offset_days(table: &Table<'_>) -> Option<i32> {
+    const DAY: i64 = 86_400_000;
+    let Some(node) = table.get("offset") else { return Some(0) };
+    let offset = node.text().and_then(duration::parse_signed);
+    match offset.filter(|offset| offset.0 % DAY == 0) {
+        Some(offset) => i32::try_from(offset.0 / DAY).ok(),
+        None => {
+            table.source.error(
+                "bad-duration",
+                node.place,
+                format!("`offset` is {}, not a number of days", node.describe()),
+                "write whole days, such as -7d or 2w",
+            );
+            Some(0)
+        }
+    }
 }

@@ -158,7 +158,7 @@ fn reads_every_entry() {
     );
     assert_eq!(
         entry("{ attribute: { name: points, changed: true } }"),
-        Trigger::Attribute { name: "points".into() }
+        Trigger::Attribute { name: "points".into(), changed: true }
     );
     assert_eq!(entry("{ api: true }"), Trigger::Api);
 }

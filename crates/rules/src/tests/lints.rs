@@ -151,8 +151,34 @@ fn journey_heads() {
     check("on: Ping", "on: Pnig", &["journeys/j.yaml:4 unknown-event"]);
     check("{ on: Ping }", "{}", &["journeys/j.yaml:4 entry-form"]);
     check("{ on: Ping }", "{ on: Ping, api: true }", &["journeys/j.yaml:4 entry-form"]);
-    check("{ on: Ping }", "{ date: { attribute: birthday } }", &["journeys/j.yaml:4 not-yet"]);
-    check("{ on: Ping }", "{ schedule: { at: x } }", &["journeys/j.yaml:4 not-yet"]);
+    check("{ on: Ping }", "{ date: { attribute: birthday } }", &[]);
+    check("{ on: Ping }", "{ date: { attribute: points } }", &["journeys/j.yaml:4 type-mismatch"]);
+    check(
+        "{ on: Ping }",
+        "{ schedule: { at: x, audience: regulars } }",
+        &["journeys/j.yaml:4 bad-time"],
+    );
+    check(
+        "{ on: Ping }",
+        "{ schedule: { cron: '0 9 * *', audience: regulars } }",
+        &["journeys/j.yaml:4 bad-time"],
+    );
+    check(
+        "{ on: Ping }",
+        "{ schedule: { audience: regulars } }",
+        &["journeys/j.yaml:4 schedule-when"],
+    );
+    check(
+        "{ on: Ping }",
+        "{ schedule: { at: '2026-12-01T09:00', audience: regulars, pace: 0/min } }",
+        &["journeys/j.yaml:4 bad-limit"],
+    );
+    check(
+        "{ on: Ping }",
+        "{ api: true, when: event.properties.n > 1 }",
+        &["journeys/j.yaml:4 unknown-variable"],
+    );
+    check("{ on: Ping }", "{ on: Ping, backfill: true }", &["journeys/j.yaml:4 backfill"]);
     check("{ on: Ping }", "{ segment: { enter: x } }", &["journeys/j.yaml:4 unknown-segment"]);
     check(
         "{ on: Ping }",
@@ -216,10 +242,6 @@ fn journey_steps() {
         "  - call: { ulr: 'http://x' }",
         &["journeys/j.yaml:8 not-yet", "journeys/j.yaml:8 unknown-key"],
     );
-    with(
-        "  - enter: { journey: jj }",
-        &["journeys/j.yaml:8 not-yet", "journeys/j.yaml:8 unknown-journey"],
-    );
     with("  - digest: { window: 4h }", &[]);
     with("  - digest: { max: 10 }", &["journeys/j.yaml:8 missing-key"]);
     with("  - digest: { window: 0s }", &["journeys/j.yaml:8 bad-duration"]);
@@ -231,6 +253,8 @@ fn journey_steps() {
         &["journeys/j.yaml:8 unknown-property"],
     );
     with("  - digest: { window: 4h, widnow: 4h }", &["journeys/j.yaml:8 unknown-key"]);
+    with("  - enter: { journey: jj }", &["journeys/j.yaml:8 unknown-journey"]);
+    with("  - enter: { journey: j }", &["journeys/j.yaml:8 enter-circle"]);
     let send = |settings: &str, expected: &[&str]| {
         with(&format!("  - send: {{ {settings} }}"), expected);
     };
