@@ -331,8 +331,8 @@ impl Dispatcher {
         metrics::finished(&pending.action.channel, result.as_str());
         self.outcome(&pending, result, &detail, now);
         self.receipt(&pending.action, result, &detail, now);
-        let shards = self.ports.log.partitions(Topic::Touchpoints);
         if let Some(of) = pending.bounce.filter(|_| failed && &*pending.action.channel == "email") {
+            let shards = self.ports.log.partitions(Topic::Touchpoints);
             self.outbox.push(Record {
                 topic: Topic::Touchpoints,
                 partition: pending.action.profile.partition(shards),

@@ -5,8 +5,8 @@ use hashbrown::HashMap;
 use sojourn_model::{DurationMs, Name};
 use sojourn_rules::normalize::Normalizer;
 use sojourn_rules::{
-    Condition, Definitions, EventRule, Expr, Journey, Path, Root, StepKind, Tracked, Trigger, Wait,
-    WaitWhat,
+    Condition, Definitions, EventRule, Expr, ItemFields, Journey, Path, Root, StepKind, Tracked,
+    Trigger, Wait, WaitWhat,
 };
 use std::sync::Arc;
 
@@ -188,6 +188,19 @@ impl Needs {
                 sets.iter().for_each(|(_, c)| self.condition(c));
             }
             StepKind::Throttle { key, .. } => key.iter().for_each(|c| self.condition(c)),
+            StepKind::Digest(digest) => {
+                digest.key.iter().for_each(|c| self.condition(c));
+                // What the run entered with is its first item.
+                for (_, fields) in &digest.keeps {
+                    match fields {
+                        ItemFields::All => self.entry.properties.all = true,
+                        ItemFields::Named(names) => {
+                            let of = &mut self.entry.properties;
+                            names.iter().for_each(|name| of.add(std::slice::from_ref(name)));
+                        }
+                    }
+                }
+            }
         }
     }
 

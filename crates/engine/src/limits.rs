@@ -22,6 +22,8 @@ pub const CONSENTS_MAX: usize = 4_096;
 pub const PARKED_NOTED: usize = 10_000;
 /// Passes of one timer round over one person at one instant, against a definition that never rests.
 pub const PASSES_MAX: usize = 10_000;
+/// Items of a digest; the definitions allow no more (`sojourn_rules::limits::DIGEST_ITEMS_MAX`).
+pub const DIGEST_ITEMS_MAX: usize = sojourn_rules::limits::DIGEST_ITEMS_MAX;
 /// Depth of segments that name segments.
 pub const SEGMENT_DEPTH_MAX: usize = 8;
 /// Windows that are joined in search of an instant outside quiet hours.

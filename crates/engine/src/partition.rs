@@ -327,6 +327,7 @@ impl Partition {
             updated: false,
             chained: 0,
             sub: 0,
+            collected: Vec::new(),
         };
         let result = pass(&mut step);
         slot.used = true;

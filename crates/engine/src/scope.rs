@@ -1,11 +1,11 @@
 //! What a condition sees: the event, the person, the run, the history (semantics 7).
 
 use crate::event::{EventView, StoredEvent, read_below};
-use crate::journey::Run;
+use crate::journey::{Run, item_value};
 use crate::limits::SEGMENT_DEPTH_MAX;
 use crate::profile::Profile;
 use sojourn_model::{IdentifierKind, Name, Timestamp, Value};
-use sojourn_rules::{Definitions, HistoryCall, Missing, Path, Root, holds};
+use sojourn_rules::{Definitions, HistoryCall, Missing, Path, Root, StepKind, holds};
 
 /// A record being applied, as conditions read it. A trait, because the view's lifetime is fixed by
 /// what it caches.
@@ -112,6 +112,20 @@ impl View<'_> {
         Value::Map(readable.map(|entry| (entry.0.clone(), entry.1.value.clone())).collect())
     }
 
+    /// What the last `digest` that the run came to has collected, in order of occurrence.
+    pub(crate) fn items(&self) -> impl Iterator<Item = &StoredEvent> {
+        let journey = self.run.and_then(|run| self.definitions.journey(&run.journey));
+        let events = self.run.map_or(&[][..], |run| &run.events);
+        let digests = |id: &str| {
+            let index = journey.and_then(|journey| Some((journey, journey.find(id)?)));
+            index.is_some_and(|(journey, index)| {
+                matches!(journey.step(index).kind, StepKind::Digest(_))
+            })
+        };
+        let last = events.iter().rev().map(|(step, _)| step).find(|step| digests(step));
+        events.iter().filter(move |(step, _)| Some(step) == last).map(|(_, event)| event)
+    }
+
     /// `run.…`
     pub(crate) fn run(&self, path: &[Name]) -> Option<Value> {
         let run = self.run?;
@@ -123,6 +137,7 @@ impl View<'_> {
                 let (step, rest) = rest.split_first()?;
                 run.events.iter().find(|entry| entry.0 == *step)?.1.read(rest)
             }
+            "items" => read_below(&Value::List(self.items().map(item_value).collect()), rest),
             _ => None,
         }
     }

@@ -8,6 +8,7 @@ use crate::limits::{ATTRIBUTES_MAX, CHAINED_EVENTS_MAX};
 use crate::mutation::{Mutation, mutated};
 use crate::profile::{Attribute, Profile};
 use crate::scope::{EventRef, View};
+use crate::timing::Hours;
 use crate::{Effect, Effects, Limits};
 use serde::{Deserialize, Serialize};
 use sojourn_model::{
@@ -15,7 +16,7 @@ use sojourn_model::{
     ProfileId, Reason, ReceiptOutcome, SuppressionKind, Timestamp, Touchpoint, Value, VersionId,
     event_names,
 };
-use sojourn_rules::{Definitions, Expr};
+use sojourn_rules::{Definitions, ENGAGEMENT_EVENTS, Expr};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -54,6 +55,9 @@ pub(crate) struct Registers {
     pub(crate) held: BTreeMap<Name, BTreeSet<ProfileId>>,
     /// Runs (live, or that may convert) by the version they are pinned to.
     pub(crate) pins: BTreeMap<VersionId, u64>,
+    /// When people engage, by hours of their own day: of all whose records came here. Stored beside.
+    #[serde(skip)]
+    pub(crate) engaged: Hours,
 }
 
 /// Something that a step brought about, to be applied after the record.
@@ -84,6 +88,8 @@ pub(crate) struct Step<'a> {
     pub(crate) chained: usize,
     /// Place of the next event of this record.
     pub(crate) sub: u32,
+    /// Journeys whose digests took in the event being applied: it starts no run of them.
+    pub(crate) collected: Vec<Name>,
 }
 
 impl Step<'_> {
@@ -253,6 +259,9 @@ impl Step<'_> {
                 self.limit("history", crate::limits::HISTORY_POINTS_MAX);
             }
         }
+        if ENGAGEMENT_EVENTS.contains(&event.name) {
+            self.registers.engaged.add(self.zone_now().zone, event.stamp.occurred);
+        }
         if event.imported {
             self.remember_segments();
             return;
@@ -262,6 +271,7 @@ impl Step<'_> {
             self.continue_on(event);
         }
         self.enter_on(event, changed);
+        self.collected.clear();
     }
 
     /// Applies what the record brought about, until nothing is left: conditions after updates,

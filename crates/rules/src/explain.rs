@@ -160,7 +160,12 @@ fn reason_words(decision: &Decision, definitions: Option<&Definitions>) -> Strin
         Some(Reason::Cap) => cap_words(decision, definitions),
         Some(Reason::QuietHours) => with("it is night where the person is"),
         Some(Reason::Content) => with("the template misses something that it needs"),
-        Some(Reason::NoSlot) => "no moment fits before it expires".to_owned(),
+        Some(Reason::NoSlot) if decision.outcome == Outcome::Defer => {
+            "another hour suits the person better".to_owned()
+        }
+        Some(Reason::NoSlot) => {
+            "no hour within reach suits: each is quiet, full or too late".to_owned()
+        }
     }
 }
 

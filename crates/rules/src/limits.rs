@@ -21,6 +21,8 @@ pub const JOURNEY_DEPTH_MAX: usize = 32;
 pub const SEGMENTS_MAX: usize = 10_000;
 /// Templates of a workspace.
 pub const TEMPLATES_MAX: usize = 10_000;
+/// Items that one digest holds.
+pub const DIGEST_ITEMS_MAX: usize = 100;
 /// Caps of a policy.
 pub const CAPS_MAX: usize = 256;
 /// Characters of a name (journey, step, template, event, …).
@@ -50,5 +52,7 @@ pub const EVAL_STEPS_MAX: u32 = 100_000;
 /// Items of a list, bytes of a text, that an evaluation may make.
 pub const EVAL_LENGTH_MAX: usize = 10_000;
 
+/// The furthest ahead that `best_time` may look, in days.
+pub const BEST_TIME_DAYS_MAX: i64 = 7;
 /// The longest duration a definition may name, in days.
 pub const DURATION_DAYS_MAX: i64 = 36_500;

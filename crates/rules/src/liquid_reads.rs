@@ -2,7 +2,7 @@
 //!
 //! A variable is required unless it has a `default` filter, is only asked about in a condition, or
 //! stands inside a condition that asks about it. `links`, `company`, `items` and `recommendations`
-//! are always given; names made by `assign`, `capture`, `for` and the like are the text's own.
+//! are always given (that a text reads `items` is told, never as required); names made by `assign`, `capture`, `for` and the like are the text's own.
 
 use sojourn_model::Name;
 use std::collections::BTreeMap;
@@ -13,7 +13,9 @@ const DEPTH_MAX: usize = 32;
 const TAGS_MAX: usize = 5_000;
 
 /// Given by the program itself.
-const GIVEN: &[&str] = &["links", "company", "items", "recommendations", "forloop", "tablerowloop"];
+const GIVEN: &[&str] = &["links", "company", "recommendations", "forloop", "tablerowloop"];
+/// Given by the engine, which must know who reads it.
+const ITEMS: &str = "items";
 /// Words of the grammar.
 const WORDS: &[&str] = &[
     "true", "false", "nil", "null", "empty", "blank", "and", "or", "contains", "in", "by",
@@ -302,6 +304,10 @@ fn note(chain: &Chain, open: &[Open], own: &[String], reads: &mut Reads) {
         if is_own(path, open, own) {
             return;
         }
+        if &*path[0] == ITEMS {
+            reads.entry(vec![ITEMS.into()]).or_default();
+            return;
+        }
         let guarded = open.iter().any(|block| block.asked.contains(path));
         let entry = reads.entry(path.clone()).or_default();
         *entry |= required && !guarded;
@@ -317,7 +323,9 @@ fn note(chain: &Chain, open: &[Open], own: &[String], reads: &mut Reads) {
 fn ask(asked: &[Vec<Name>], open: &[Open], own: &[String], reads: &mut Reads) {
     for path in asked {
         if !is_own(path, open, own) {
-            reads.entry(path.clone()).or_default();
+            let items = &*path[0] == ITEMS;
+            let path = if items { vec![ITEMS.into()] } else { path.clone() };
+            reads.entry(path).or_default();
         }
     }
 }
@@ -344,7 +352,15 @@ mod tests {
         check("{{ a['b c'].d[0].e }}", &[("a.b c.d", true)]);
         check("{{ 'profile.x' | append: run.key }}", &[("run.key", true)]);
         check("{{ x | default: y | upcase }} {{ x }}", &[("x", true), ("y", false)]);
-        check("{{ links.unsubscribe }}{{ company.name }}{{ items.size }}", &[]);
+        check("{{ links.unsubscribe }}{{ company.name }}{{ recommendations.size }}", &[]);
+        check(
+            "{% for i in items %}{{ i.name }}{{ items[0].name }}{% endfor %}",
+            &[("items", false)],
+        );
+        check(
+            "{% if items.size > 1 %}{% assign items = x %}{{ items }}{% endif %}",
+            &[("items", false), ("x", true)],
+        );
         check("{{ \"}}\" | append: z }}", &[("z", true)]);
         check("no {braces} here, it's plain", &[]);
     }

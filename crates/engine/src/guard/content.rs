@@ -2,11 +2,12 @@
 
 use super::Message;
 use crate::event::read_below;
+use crate::journey::item_value;
 use crate::scope::EventRef;
 use crate::step::Step;
 use crate::timeline::put;
 use sojourn_model::{Name, Value};
-use sojourn_rules::Path;
+use sojourn_rules::{Path, StepKind};
 
 /// Roots that the dispatcher fills itself when it renders.
 const DISPATCHERS: [&str; 4] = ["links", "company", "workspace", "locale"];
@@ -41,6 +42,12 @@ impl Step<'_> {
         Ok((locale.clone(), variables))
     }
 
+    /// Whether a `digest` of the journey gives its items this name.
+    fn digest_named(&self, message: Message<'_>, name: &str) -> bool {
+        let mut steps = message.pinned.journey.steps.iter();
+        steps.any(|step| matches!(&step.kind, StepKind::Digest(digest) if &*digest.name == name))
+    }
+
     fn variable(&self, message: Message<'_>, path: &Path) -> Option<Value> {
         let Message { place, pinned, send, .. } = message;
         let (root, rest) = path.split_first()?;
@@ -53,6 +60,10 @@ impl Step<'_> {
         match &**root {
             "profile" => view.person(rest),
             "run" => view.run(rest),
+            name if name == "items" || self.digest_named(message, name) => {
+                let items = Value::List(view.items().map(item_value).collect());
+                read_below(&items, rest)
+            }
             "event" if rest.is_empty() => Some(run.entry.properties.clone()),
             "event" => run.entry.read(rest),
             _ => None,

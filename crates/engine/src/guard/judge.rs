@@ -1,6 +1,7 @@
 //! The verdict on one candidate: the checks of semantics 6, in their order, up to the first refusal.
 
 use super::Message;
+use super::best_time::Slot;
 use super::channels::{Closed, Open};
 use super::jurisdiction;
 use crate::caps::{Labels, Reading, matches};
@@ -36,9 +37,9 @@ pub(crate) struct Judged {
 }
 
 /// Caps that match a message on one channel.
-struct CapsAt<'a> {
+pub(super) struct CapsAt<'a> {
     readings: Vec<CapReading>,
-    full: Vec<(&'a Cap, Reading)>,
+    pub(super) full: Vec<(&'a Cap, Reading)>,
 }
 
 impl Judged {
@@ -77,7 +78,7 @@ impl Step<'_> {
     /// What the record of a candidate says that its run's end took away.
     pub(crate) fn taken_away(&self, message: Message<'_>, candidate: &Candidate) -> Judged {
         let mut judged = self.blank(candidate.channel.clone(), candidate.endpoint.clone());
-        let caps = self.caps_at(message, &candidate.channel, judged.zone);
+        let caps = self.caps_at(message, &candidate.channel, judged.zone, self.now);
         judged.caps = caps.readings;
         judged
     }
@@ -100,7 +101,7 @@ impl Step<'_> {
             None => ("".into(), None),
         };
         let mut judged = self.blank(first_channel, first_endpoint);
-        judged.caps = self.caps_at(message, &judged.channel, judged.zone).readings;
+        judged.caps = self.caps_at(message, &judged.channel, judged.zone, self.now).readings;
 
         if waking && mutated(Mutation::NoCheckOnWaking) && candidate.endpoint.is_some() {
             judged.channel = candidate.channel.clone();
@@ -125,7 +126,7 @@ impl Step<'_> {
         judged.channel = chosen.channel.clone();
         judged.endpoint = Some(chosen.endpoint.clone());
         chosen.explain(&mut judged.inputs);
-        judged.caps = self.caps_at(message, &judged.channel, judged.zone).readings;
+        judged.caps = self.caps_at(message, &judged.channel, judged.zone, self.now).readings;
 
         let (held_out, remember) = self.holdout(&send.purpose);
         judged.remember = remember;
@@ -143,7 +144,14 @@ impl Step<'_> {
         if let Some(until) = self.arbitration(candidate) {
             return judged.defer(Reason::Arbitration, until);
         }
-        self.judge_caps(message, judged, &open, first_reason)
+        match self.slot(message, candidate, &judged) {
+            Slot::Now => self.judge_caps(message, judged, &open, first_reason),
+            Slot::Later(at, why) => {
+                judged.inputs.detail = Some(why);
+                judged.defer(Reason::NoSlot, at)
+            }
+            Slot::None => judged.refuse(Reason::NoSlot, None),
+        }
     }
 
     /// Kill switches and pause; channels' kill switches filter the list instead.
@@ -190,7 +198,7 @@ impl Step<'_> {
             judged.channel = channel.channel.clone();
             judged.endpoint = Some(channel.endpoint.clone());
             channel.explain(&mut judged.inputs);
-            let caps = self.caps_at(message, &judged.channel, judged.zone);
+            let caps = self.caps_at(message, &judged.channel, judged.zone, self.now);
             judged.caps = caps.readings;
             let Some((cap, _)) = caps.full.first() else {
                 // A reroute's reason is why the first channel was refused.
@@ -241,7 +249,7 @@ impl Step<'_> {
 
     /// The quiet windows of a message, in the person's zone; where it is not known and the policy is
     /// strict, in every zone of the person's country.
-    fn quiet_plan(&self, send: &Send, channel: &str, zone: ZoneUsed) -> QuietPlan {
+    pub(super) fn quiet_plan(&self, send: &Send, channel: &str, zone: ZoneUsed) -> QuietPlan {
         let mut plan = QuietPlan::default();
         let Some(current) = &self.shared.current else { return plan };
         let policy = &current.definitions.policy;
@@ -289,8 +297,14 @@ impl Step<'_> {
         }
     }
 
-    /// How every cap stands that counts this message on this channel.
-    fn caps_at(&self, message: Message<'_>, channel: &str, zone: ZoneUsed) -> CapsAt<'_> {
+    /// How every cap stands at an instant that counts this message on this channel.
+    pub(super) fn caps_at(
+        &self,
+        message: Message<'_>,
+        channel: &str,
+        zone: ZoneUsed,
+        at: Timestamp,
+    ) -> CapsAt<'_> {
         let mut caps = CapsAt { readings: Vec::new(), full: Vec::new() };
         let Some(current) = &self.shared.current else { return caps };
         let (policy, send) = (&current.definitions.policy, message.send);
@@ -306,7 +320,7 @@ impl Step<'_> {
             step: message.step(),
         };
         for cap in policy.caps.iter().filter(|cap| matches(&cap.scope, labels)) {
-            let reading = self.profile.sends.read(cap, self.now, zone.zone);
+            let reading = self.profile.sends.read(cap, at, zone.zone);
             let (id, used, limit) = (cap.id.clone(), reading.used, cap.at_most);
             caps.readings.push(CapReading { id, used, limit });
             if reading.full {

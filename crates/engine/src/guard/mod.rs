@@ -2,6 +2,7 @@
 //!
 //! **EXP-1:** every evaluation of every candidate leaves a decision record, also each refusal.
 
+mod best_time;
 mod channels;
 mod content;
 mod judge;

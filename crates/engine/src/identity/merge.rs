@@ -80,7 +80,8 @@ impl Step<'_> {
             let (id, place) = (run.id(), place_of(&run));
             self.profile.runs.push(run);
             if let Some((rival, rival_place)) = rival {
-                let loser = if place < rival_place { rival } else { id };
+                let (winner, loser) = if place < rival_place { (id, rival) } else { (rival, id) };
+                self.unite_digests(winner, loser);
                 self.end(loser, &End::Merged);
             }
         }

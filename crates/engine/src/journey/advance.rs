@@ -89,6 +89,7 @@ impl Step<'_> {
                 Flow::Go(step.next)
             }
             StepKind::Throttle { .. } => self.throttle(id, pinned, index),
+            StepKind::Digest(digest) => self.begin_digest(id, pinned, index, digest),
             StepKind::Goal => self.goal_step(id, pinned, index),
             StepKind::Exit(reason) => Flow::End(End::Step(reason.clone())),
         }

@@ -139,7 +139,7 @@ impl Step<'_> {
         let within = pinned.and_then(|p| p.journey.goal.as_ref().and_then(|goal| goal.within));
         let run = &mut self.profile.runs[place];
         let converts_until = within.map(|within| run.entered_at.plus(within));
-        let gone = matches!(end, End::Merged | End::Erased);
+        let gone = matches!(end, End::Merged | End::Digested | End::Erased);
         match converts_until.filter(|until| *until >= self.now && !run.converted && !gone) {
             Some(converts_until) => {
                 run.state = RunState::Ended { converts_until };

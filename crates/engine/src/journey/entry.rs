@@ -139,6 +139,9 @@ impl Step<'_> {
         if controls.paused.contains(&journey.name) {
             return Some("paused");
         }
+        if self.collected.contains(&journey.name) {
+            return Some("digested");
+        }
         if controls.closed.contains(&journey.name) {
             return Some("stopped");
         }

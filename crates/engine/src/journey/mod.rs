@@ -1,12 +1,14 @@
 //! Runs of journeys: how they begin, move, wait and end (semantics 7).
 
 mod advance;
+mod digest;
 mod ends;
 mod entries;
 mod entry;
 mod timers;
 mod waiting;
 
+pub(crate) use digest::item_value;
 pub use entries::Entries;
 
 use crate::event::StoredEvent;
@@ -78,13 +80,20 @@ pub enum RunState {
         /// The goal's window closes after this instant.
         converts_until: Timestamp,
     },
+    /// At a `digest`; what it has collected is among the run's events, under the step's id.
+    Digest {
+        /// Its window ends here.
+        due: Timestamp,
+    },
 }
 
 impl RunState {
     /// When it needs the engine: (before a record of that instant, just after that instant).
     pub(crate) fn due(&self) -> (Option<Timestamp>, Option<Timestamp>) {
         match self {
-            Self::Wait { due } | Self::Throttle { due } => (Some(*due), None),
+            Self::Wait { due } | Self::Throttle { due } | Self::Digest { due } => {
+                (Some(*due), None)
+            }
             Self::WaitFor { timeout, look } => (*look, *timeout),
             Self::Deferred(candidate) => (Some(candidate.wake()), None),
             Self::Moving | Self::Held { .. } | Self::Ended { .. } => (None, None),
@@ -109,7 +118,8 @@ pub struct Run {
     pub entered_at: Timestamp,
     /// The event it entered with.
     pub entry: StoredEvent,
-    /// What its `wait_for` steps matched, by step id, where something reads it.
+    /// What its `wait_for` steps matched, by step id, where something reads it; what its `digest`
+    /// steps collected, in order of occurrence.
     pub events: Vec<(Name, StoredEvent)>,
     /// Place of its step in the tree.
     pub step: u16,
@@ -185,6 +195,8 @@ pub(crate) enum End {
     GoalMet,
     /// Another run of the same key goes on after a merge.
     Merged,
+    /// What it brought went into another run's digest.
+    Digested,
     /// An operator's `stop`.
     Stopped,
     /// The person was erased.
@@ -201,6 +213,7 @@ impl End {
             Self::Exited => "exited".into(),
             Self::GoalMet => "goal_met".into(),
             Self::Merged => "merged".into(),
+            Self::Digested => "digested".into(),
             Self::Stopped => "stopped".into(),
             Self::Erased => "erased".into(),
         }
@@ -211,7 +224,7 @@ impl End {
     pub(crate) fn reason(&self) -> Option<sojourn_model::Reason> {
         use sojourn_model::Reason;
         match self {
-            Self::Done | Self::Step(_) | Self::Throttled | Self::NoDate => None,
+            Self::Done | Self::Step(_) | Self::Throttled | Self::NoDate | Self::Digested => None,
             Self::Exited | Self::Stopped => Some(Reason::Exited),
             Self::GoalMet => Some(Reason::GoalMet),
             Self::Merged => Some(Reason::Merged),

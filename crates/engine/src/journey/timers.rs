@@ -91,6 +91,7 @@ impl Step<'_> {
                 }
                 self.advance(id, next);
             }
+            RunState::Digest { .. } => self.advance(id, pinned.journey.step(step).next),
             RunState::WaitFor { .. } => self.look(id),
             RunState::Throttle { .. } => match self.throttle(id, &pinned, step) {
                 super::Flow::Go(next) => self.advance(id, next),

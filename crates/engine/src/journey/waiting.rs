@@ -16,7 +16,11 @@ impl Step<'_> {
         for id in self.profile.live_runs() {
             let Some(place) = self.profile.run_place(id) else { continue };
             let run = &self.profile.runs[place];
-            if !matches!(run.state, RunState::Wait { .. } | RunState::WaitFor { .. }) {
+            let waits = matches!(
+                run.state,
+                RunState::Wait { .. } | RunState::WaitFor { .. } | RunState::Digest { .. }
+            );
+            if !waits {
                 continue;
             }
             let Some(pinned) = self.pinned(run) else { continue };
@@ -40,6 +44,7 @@ impl Step<'_> {
                     }
                     WaitWhat::Condition(_) => self.look(id),
                 },
+                StepKind::Digest(_) => self.collect(id, &pinned, event),
                 _ => {}
             }
         }

@@ -5,6 +5,7 @@ use crate::DecodeError;
 use crate::codec;
 use crate::profile::{Profile, Stored};
 use crate::step::{Controls, Registers};
+use crate::timing::Hours;
 use serde::{Deserialize, Serialize};
 use sojourn_model::{ProfileId, Record, Timestamp, VersionId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,9 @@ struct Meta {
     registers: Registers,
     parked: BTreeMap<ProfileId, Parked>,
 }
+
+/// The partition's own state, and what was added to it since its first layout.
+type Extended = (Meta, Hours);
 
 impl Partition {
     /// Decodes a stored profile, for those who only look.
@@ -109,24 +113,32 @@ impl Partition {
     }
 
     fn meta(&self) -> Vec<u8> {
-        codec::encode(&Meta {
+        let meta = Meta {
             now: self.now,
             current: self.current,
             published: self.published.clone(),
             controls: self.shared.controls.clone(),
             registers: self.registers.clone(),
             parked: self.parked.clone(),
-        })
+        };
+        codec::encode::<Extended>(&(meta, self.registers.engaged))
     }
 
     /// Takes back the partition's own state as a checkpoint wrote it. Before any wake or profile.
     pub fn restore_meta(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        let meta: Meta = codec::decode(bytes)?;
+        let (meta, engaged): Extended = match codec::decode(bytes) {
+            Ok(extended) => extended,
+            Err(error) => match codec::decode(bytes) {
+                Ok(meta) => (meta, Hours::default()),
+                Err::<Meta, _>(_) => return Err(error),
+            },
+        };
         self.now = meta.now;
         self.current = meta.current;
         self.published = meta.published;
         self.shared.controls = meta.controls;
         self.registers = meta.registers;
+        self.registers.engaged = engaged;
         self.parked = meta.parked;
         self.derive();
         Ok(())

@@ -146,6 +146,19 @@ impl History {
         })
     }
 
+    /// When events of this name occurred, from after `from` to `to`.
+    pub(crate) fn times(
+        &self,
+        event: &str,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> impl Iterator<Item = Timestamp> {
+        let points = self.series(event).map_or(&[][..], |series| &series.points);
+        let from = points.partition_point(|point| point.stamp.occurred <= from);
+        let to = points.partition_point(|point| point.stamp.occurred <= to);
+        points[from.min(to)..to].iter().map(|point| point.stamp.occurred)
+    }
+
     /// When the next event of this name leaves a window of this length, after `now`.
     pub(crate) fn next_leaving(
         &self,

@@ -4,7 +4,7 @@
 //! first of the two.
 
 use chrono::{
-    DateTime, Datelike, Days, MappedLocalTime, Months, NaiveDate, NaiveDateTime, TimeZone,
+    DateTime, Datelike, Days, MappedLocalTime, Months, NaiveDate, NaiveDateTime, TimeZone, Timelike,
 };
 use chrono_tz::Tz;
 use sojourn_model::Timestamp;
@@ -22,6 +22,14 @@ fn utc(at: Timestamp) -> DateTime<chrono::Utc> {
 /// Local date and time at an instant.
 pub(crate) fn local_of(zone: Tz, at: Timestamp) -> NaiveDateTime {
     utc(at).with_timezone(&zone).naive_local()
+}
+
+/// Local hour at an instant, and when the next one begins.
+pub(crate) fn hour_of(zone: Tz, at: Timestamp) -> (usize, Timestamp) {
+    let local = local_of(zone, at);
+    let into = i64::from(local.minute()) * 60_000 + i64::from(local.second()) * 1_000;
+    let into = into + at.0.rem_euclid(1_000);
+    (local.hour() as usize, Timestamp(at.0 - into + 3_600_000))
 }
 
 /// Local date at an instant.

@@ -1,6 +1,7 @@
 //! Time: a person's zone, calendar arithmetic across DST, quiet windows as intervals of instants.
 
 mod calendar;
+mod hours;
 mod quiet;
 mod zone;
 
@@ -8,5 +9,6 @@ pub(crate) use calendar::{
     day_of, day_start, month_start, next_local_time, next_month_start, parse_date, plus_days,
     resolve, week_start, yearly_on,
 };
+pub(crate) use hours::Hours;
 pub(crate) use quiet::QuietPlan;
 pub(crate) use zone::{ZoneFacts, ZoneUsed, parse_zone, phone_region, zone_of};

@@ -9,6 +9,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+/// Tells a thread to end when it is dropped.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn what_was_acknowledged_survives_a_killed_broker() {
     let _alone = alone();
@@ -32,14 +41,22 @@ fn what_was_acknowledged_survives_a_killed_broker() {
                 std::thread::sleep(Duration::from_micros(300));
             }
         });
-        std::thread::sleep(Duration::from_millis(700));
-        let before = acknowledged.lock().unwrap().len();
-        assert!(before > 100, "only {before} before the kill");
+        // Also when something below fails: the thread above would go on for ever.
+        let _ended = Ended(&stop);
+        let count = || acknowledged.lock().unwrap().len();
+        let more_than = |wanted: usize| {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while count() <= wanted {
+                assert!(Instant::now() < deadline, "only {} of {wanted}", count());
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        };
+        more_than(500);
         broker("kill", "kafka-1");
         std::thread::sleep(Duration::from_millis(300));
+        let before = count();
         broker("again", "kafka-1");
-        std::thread::sleep(Duration::from_millis(700));
-        stop.store(true, Ordering::SeqCst);
+        more_than(before + 500);
     });
     log.sync().expect("the broker is back");
     let sent = sent.load(Ordering::SeqCst);

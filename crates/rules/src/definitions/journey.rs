@@ -159,10 +159,36 @@ pub enum StepKind {
         /// Whether those over the limit wait (else they exit).
         wait: bool,
     },
+    /// Collects events of one key, then goes on with all of them.
+    Digest(Box<Digest>),
     /// The goal is reached by getting here.
     Goal,
     /// Ends the run.
     Exit(Name),
+}
+
+/// Collecting events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Digest {
+    /// What is collected together; `None`: what has the run's key.
+    pub key: Option<Condition>,
+    /// From when the first item came.
+    pub window: DurationMs,
+    /// Goes on at once when it holds so many items.
+    pub max: u32,
+    /// Name of the items in templates.
+    pub name: Name,
+    /// What an item keeps of each event that a run can enter with.
+    pub keeps: Vec<(Name, ItemFields)>,
+}
+
+/// Properties that an item of a digest keeps.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ItemFields {
+    /// All of them.
+    All,
+    /// These.
+    Named(Vec<Name>),
 }
 
 /// An arm of a branch.
@@ -198,6 +224,8 @@ pub struct Send {
     pub topic: Option<Name>,
     /// Not to be sent at or after this long from when the candidate arose.
     pub expires: Option<DurationMs>,
+    /// Looks this far ahead for the hour at which the person is most likely to look.
+    pub best_time: Option<DurationMs>,
     /// Goes before the cap's.
     pub at_cap: Option<AtCap>,
     /// Re-checked at every evaluation.

@@ -65,6 +65,16 @@ pub struct EventInterest {
     pub ends: Vec<u16>,
 }
 
+/// Events that show that a person looked at a message, or did what it asked: what `best_time` learns
+/// from.
+pub const ENGAGEMENT_EVENTS: [&str; 3] = [
+    sojourn_model::event_names::EMAIL_OPENED,
+    sojourn_model::event_names::EMAIL_LINK_CLICKED,
+    "Push Opened",
+];
+/// How far back `best_time` looks.
+pub const ENGAGEMENT_HORIZON: sojourn_model::DurationMs = sojourn_model::DurationMs::days(90);
+
 /// What history keeps of an event.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tracked {

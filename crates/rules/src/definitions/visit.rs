@@ -37,6 +37,7 @@ impl Journey {
                     values.iter().for_each(|(_, value)| visit(value));
                 }
                 StepKind::Throttle { key, .. } => key.iter().for_each(&mut *visit),
+                StepKind::Digest(digest) => digest.key.iter().for_each(&mut *visit),
                 StepKind::Wait(_) | StepKind::Split { .. } | StepKind::Goal | StepKind::Exit(_) => {
                 }
             }

@@ -107,7 +107,7 @@ impl Check<'_> {
     fn field(&self, what: &str, field: &FieldPlan, line: Option<u32>, through: Option<&str>) {
         let plan = format!("tracking-plan.yaml:{}", line.unwrap_or(1));
         let through = through.map_or_else(String::new, |through| format!(" through {through}"));
-        if !field.purposes.is_empty() && !serves(&field.purposes, self.purpose) {
+        if !serves(&field.purposes, self.purpose) {
             self.reading.source.error(
                 "purpose-limitation",
                 self.place,
@@ -179,7 +179,8 @@ pub(crate) fn looks_sensitive(source: Source<'_>, place: Place, name: &str) {
     }
 }
 
-/// Whether data collected for `purposes` may serve `purpose`; a topic's purpose serves it too.
-fn serves(purposes: &[Name], purpose: &Name) -> bool {
-    purposes.iter().any(|known| known.split('/').next() == Some(&**purpose))
+/// Whether data collected for `purposes` (empty: any) may serve `purpose`; a topic's purpose serves
+/// it too.
+pub(crate) fn serves(purposes: &[Name], purpose: &Name) -> bool {
+    purposes.is_empty() || purposes.iter().any(|known| known.split('/').next() == Some(&**purpose))
 }

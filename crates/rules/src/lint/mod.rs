@@ -14,7 +14,7 @@ mod words;
 
 pub(crate) use conditions::condition;
 pub use cost::sends_per_entry;
-pub(crate) use data::{looks_sensitive, purpose_limitation};
+pub(crate) use data::{looks_sensitive, purpose_limitation, serves};
 #[cfg(test)]
 pub(crate) use levels::adjustable;
 pub(crate) use levels::{apply as apply_levels, load as load_levels, section};

@@ -219,7 +219,10 @@ fn variable(
 ) {
     const ROOTS: &[&str] = &["profile", "event", "run"];
     let Some((root, rest)) = path.split_first() else { return };
-    if send.variables.iter().any(|(name, _)| name == root) {
+    let digests =
+        |kind: &StepKind| matches!(kind, StepKind::Digest(digest) if digest.name == *root);
+    let given = reading.steps.iter().any(|step| digests(&step.kind));
+    if given || send.variables.iter().any(|(name, _)| name == root) {
         return;
     }
     if !ROOTS.contains(&&**root) {

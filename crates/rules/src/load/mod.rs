@@ -1,5 +1,6 @@
 //! From text to definitions: one file after the other, in the order in which they name each other.
 
+mod digest;
 mod journey;
 mod names;
 mod plan;
@@ -16,7 +17,8 @@ pub use template::liquid_parser;
 
 use crate::cel::Catalog;
 use crate::definitions::{
-    Compiled, Definitions, EventInterest, EventRule, Journey, Tracked, Trigger,
+    Compiled, Definitions, ENGAGEMENT_EVENTS, ENGAGEMENT_HORIZON, EventInterest, EventRule,
+    Journey, StepKind, Tracked, Trigger,
 };
 use crate::expr::{Expr, Root};
 use crate::files::Files;
@@ -252,6 +254,16 @@ fn tracked(definitions: &Definitions) -> BTreeMap<Name, Tracked> {
                 keep_properties(kept, rule);
             }
         }
+    }
+    let best_time = definitions
+        .journeys
+        .iter()
+        .flat_map(|journey| &journey.steps)
+        .any(|step| matches!(&step.kind, StepKind::Send(send) if send.best_time.is_some()));
+    for event in ENGAGEMENT_EVENTS.iter().filter(|_| best_time) {
+        let entry = tracked.entry((*event).into());
+        let known = matches!(entry, std::collections::btree_map::Entry::Occupied(_));
+        widen(entry.or_default(), Some(ENGAGEMENT_HORIZON), !known);
     }
     for kept in tracked.values_mut() {
         kept.properties.sort();

@@ -8,7 +8,7 @@ use crate::definitions::{
     Arm, AtCap, Send, SplitArm, Step, StepIndex, StepKind, WaitFor, WaitWhat,
 };
 use crate::finding::suggest;
-use crate::limits::{JOURNEY_DEPTH_MAX, JOURNEY_STEPS_MAX};
+use crate::limits::{BEST_TIME_DAYS_MAX, JOURNEY_DEPTH_MAX, JOURNEY_STEPS_MAX};
 use crate::reader::{Table, checked_name, items, wrong};
 use crate::yaml::{Kind, Node};
 use sojourn_model::{DurationMs, Name};
@@ -169,6 +169,7 @@ fn step_kind(
         "update" => update(reading, &table.table("update", "`update`")?),
         "emit" => emit(reading, &table.table("emit", "`emit`")?),
         "throttle" => throttle(reading, &table.table("throttle", "`throttle`")?),
+        "digest" => super::digest::digest(reading, &table.table("digest", "`digest`")?),
         "goal" => {
             table.choice("goal", &[("reached", ())])?;
             Some(StepKind::Goal)
@@ -191,8 +192,7 @@ fn later(reading: &Reading<'_>, table: &Table<'_>, kind: &str, id: &Name) {
         "call" => {
             ("call", "`call`", &["url", "method", "body", "timeout", "as", "on_error", "headers"])
         }
-        "enter" => ("enter", "`enter`", &["journey", "key"]),
-        _ => ("digest", "`digest`", &["key", "window", "max", "as"]),
+        _ => ("enter", "`enter`", &["journey", "key"]),
     };
     if let Some(inner) = table.table(what.0, what.1) {
         for key in what.2 {
@@ -228,8 +228,15 @@ fn send(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind> {
     }
     let own = table.get("purpose").and_then(|node| reading.purpose(node));
     let (purpose, topic) = own.unwrap_or_else(|| (reading.purpose.clone(), reading.topic.clone()));
-    if table.get("best_time").is_some() {
-        not_yet(&source, table.key_place("best_time"), "`best_time`");
+    let best_time = table.duration("best_time");
+    let furthest = DurationMs::days(BEST_TIME_DAYS_MAX);
+    if best_time.is_some_and(|ahead| ahead.0 <= 0 || ahead > furthest) {
+        source.error(
+            "bad-duration",
+            table.key_place("best_time"),
+            format!("`best_time` looks at most {BEST_TIME_DAYS_MAX} days ahead, and more than not at all"),
+            "write best_time: 24h",
+        );
     }
     let at_cap = table.choice("at_cap", AT_CAP);
     if at_cap == Some(AtCap::Digest) {
@@ -261,6 +268,7 @@ fn send(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind> {
         purpose,
         topic,
         expires,
+        best_time,
         at_cap,
         only_if,
         tags: table.names("tags"),

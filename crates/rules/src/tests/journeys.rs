@@ -1,7 +1,7 @@
 //! Journeys: the tree laid flat, every form of entry and step, and what is derived from them.
 
 use super::sound;
-use crate::{AtCap, Journey, Reentry, StepIndex, StepKind, Trigger, Wait, WaitWhat};
+use crate::{AtCap, ItemFields, Journey, Reentry, StepIndex, StepKind, Trigger, Wait, WaitWhat};
 use sojourn_model::DurationMs;
 
 pub(super) const TREE: &str = r#"
@@ -37,6 +37,7 @@ steps:
   - emit: { event: Ping, properties: { n: "10" } }
   - throttle: { at_most: 1, per: 1h, key: run.key, otherwise: wait }
   - wait: { until_date: profile.birthday, at: 09:00, offset: -7d, every: year }
+  - digest: { key: event.properties.cart_id, window: 4h, max: 10, as: drops }
   - goal: reached
 "#;
 
@@ -64,7 +65,8 @@ fn steps_lie_in_the_order_of_the_text() {
         ("3", Some(10)),
         ("4", Some(11)),
         ("5", Some(12)),
-        ("6", None),
+        ("6", Some(13)),
+        ("7", None),
     ];
     assert_eq!(seen, expected);
     assert_eq!(journey.first, Some(StepIndex(0)));
@@ -124,7 +126,19 @@ fn reads_every_form() {
         panic!("a date")
     };
     assert_eq!((*minute, *offset_days, *yearly), (540, -7, true));
-    assert_eq!(kind(12), &StepKind::Goal);
+    let StepKind::Digest(digest) = kind(12) else { panic!("a digest") };
+    assert_eq!((&*digest.name, digest.max, digest.window), ("drops", 10, DurationMs::hours(4)));
+    // What is declared for another purpose stays out of the items.
+    let named =
+        |names: &[&str]| ItemFields::Named(names.iter().map(|name| (*name).into()).collect());
+    assert_eq!(
+        digest.keeps,
+        [
+            ("Ping".into(), named(&["at", "id", "n", "place", "tags"])),
+            ("Order Completed".into(), named(&["cart_id", "total"])),
+        ]
+    );
+    assert_eq!(kind(13), &StepKind::Goal);
 }
 
 #[test]

@@ -220,7 +220,17 @@ fn journey_steps() {
         "  - enter: { journey: jj }",
         &["journeys/j.yaml:8 not-yet", "journeys/j.yaml:8 unknown-journey"],
     );
-    with("  - digest: { window: 4h }", &["journeys/j.yaml:8 not-yet"]);
+    with("  - digest: { window: 4h }", &[]);
+    with("  - digest: { max: 10 }", &["journeys/j.yaml:8 missing-key"]);
+    with("  - digest: { window: 0s }", &["journeys/j.yaml:8 bad-duration"]);
+    with("  - digest: { window: 4h, max: 0 }", &["journeys/j.yaml:8 bad-limit"]);
+    with("  - digest: { window: 4h, max: 101 }", &["journeys/j.yaml:8 bad-limit"]);
+    with("  - digest: { window: 4h, as: profile }", &["journeys/j.yaml:8 bad-name"]);
+    with(
+        "  - digest: { window: 4h, key: event.properties.nn }",
+        &["journeys/j.yaml:8 unknown-property"],
+    );
+    with("  - digest: { window: 4h, widnow: 4h }", &["journeys/j.yaml:8 unknown-key"]);
     let send = |settings: &str, expected: &[&str]| {
         with(&format!("  - send: {{ {settings} }}"), expected);
     };
@@ -233,7 +243,9 @@ fn journey_steps() {
         "template: t, channels: [email], at_cap: defer, expires: 2d",
         &["journeys/j.yaml:8 short-expiry"],
     );
-    send("template: t, channels: [email], best_time: 24h", &["journeys/j.yaml:8 not-yet"]);
+    send("template: t, channels: [email], best_time: 24h", &[]);
+    send("template: t, channels: [email], best_time: 0s", &["journeys/j.yaml:8 bad-duration"]);
+    send("template: t, channels: [email], best_time: 8d", &["journeys/j.yaml:8 bad-duration"]);
     send("template: t, channels: [email], at_cap: digest", &["journeys/j.yaml:8 not-yet"]);
     send("template: t, channels: [email], purpose: feedback", &["journeys/j.yaml:8 no-cap"]);
 }
