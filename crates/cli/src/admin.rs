@@ -72,7 +72,25 @@ impl Admin {
 
     /// A view of a person (`show`, `timeline`, `decisions`, `consents`).
     pub(crate) fn person(&mut self, person: &str, view: &str, limit: u32) -> Result<Value> {
-        let request = GetPersonRequest { person: person.to_owned(), view: view.to_owned(), limit };
+        self.get_person(GetPersonRequest {
+            person: person.to_owned(),
+            view: view.to_owned(),
+            limit,
+            journey: String::new(),
+        })
+    }
+
+    /// Why a person did not get a journey.
+    pub(crate) fn why_not(&mut self, person: &str, journey: &str) -> Result<Value> {
+        self.get_person(GetPersonRequest {
+            person: person.to_owned(),
+            view: "why_not".to_owned(),
+            limit: 0,
+            journey: journey.to_owned(),
+        })
+    }
+
+    fn get_person(&mut self, request: GetPersonRequest) -> Result<Value> {
         let answer = self.runtime.block_on(self.client.get_person(request)).map_err(fault)?;
         serde_json::from_slice(&answer.into_inner().json).context("the server's answer is no JSON")
     }

@@ -276,6 +276,10 @@ fn a_running_workspace_answers_every_question() {
         ),
         (
             "track",
+            r#"{"userId":"ada","event":"Cart Updated","properties":{"cart_id":"c1","value":5}}"#,
+        ),
+        (
+            "track",
             r#"{"userId":"ada","event":"Order Completed",
                 "properties":{"order_id":"o1","total":24.5,"product":"walnut rye"}}"#,
         ),
@@ -299,6 +303,29 @@ fn a_running_workspace_answers_every_question() {
     let id = decisions["decisions"][0]["id"].as_str().expect("one decision").to_owned();
     assert!(ask(&["explain", &id]).contains("order-confirmation, step confirm"));
     assert!(ask(&["explain", &id, "--for", "customer"]).contains("Marlow Bakery"));
+
+    let why_not = |journey: &str| {
+        let out = ask(&["explain", "--why-not", "email:ada@example.com", journey]);
+        out.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let decided = why_not("order-confirmation");
+    assert!(decided.contains("the last decision, step confirm"), "{decided}");
+    let running = why_not("post-purchase");
+    assert!(running.contains("nothing was to be sent yet: waiting at step eat until"), "{running}");
+    let unmatched = why_not("abandoned-cart");
+    assert!(unmatched.contains("came once") && unmatched.contains("value >= 15"), "{unmatched}");
+    let unseen = why_not("welcome");
+    assert!(unseen.contains("Signed Up") && unseen.contains("never did"), "{unseen}");
+    let same_order = r#"{"userId":"ada","event":"Order Completed","properties":{"order_id":"o1"}}"#;
+    assert!(server.post("/v1/track", "dev-site-key", same_order).contains(" 200 "));
+    let again = ask(&["explain", "--why-not", "customer_id:ada", "order-confirmation", "--json"]);
+    let again: serde_json::Value = serde_json::from_str(&again).unwrap();
+    assert_eq!(again["because"], "refused", "{again}");
+    assert!(again["sentence"].as_str().unwrap().contains("once in a lifetime"), "{again}");
+    let wrong = sojourn(&["explain", "--why-not", "customer_id:ada", "welcom", "--dir", at]);
+    assert_eq!(wrong.code, 1);
+    assert!(wrong.err.contains("take one of"), "{}", wrong.err);
+
     let tail = ask(&["tail", "--from-start", "--count", "2", "--json"]);
     assert_eq!(tail.lines().count(), 2, "{tail}");
     for order in

@@ -57,7 +57,11 @@ impl AdminService for Admin {
         let json = self
             .blocking(move |inner| {
                 let limit = usize::try_from(request.limit)?;
-                let view = inner.queries.view(&request.person, &request.view, limit)?;
+                let view = if request.view == "why_not" {
+                    inner.queries.why_not(&request.person, &request.journey)?
+                } else {
+                    inner.queries.view(&request.person, &request.view, limit)?
+                };
                 Ok(serde_json::to_vec(&view)?)
             })
             .await?;

@@ -22,6 +22,7 @@ mod seen;
 pub mod simulate;
 mod storage;
 mod tail;
+mod why_not;
 mod workspace;
 
 pub use clock::WallClock;

@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// Rows of a view when the caller names no limit.
 const ROWS_DEFAULT: usize = 100;
 /// Rows of a view at most (LIM-1).
-const ROWS_MAX: usize = 10_000;
+pub(crate) const ROWS_MAX: usize = 10_000;
 
 /// Answers questions. Cheap to clone.
 #[derive(Clone)]
@@ -58,7 +58,7 @@ impl Queries {
         found.with_context(|| format!("nobody is known as `{person}`"))
     }
 
-    fn current(&self) -> Result<Arc<Definitions>> {
+    pub(crate) fn current(&self) -> Result<Arc<Definitions>> {
         let version = self.definitions.current()?.context("nothing was ever published here")?;
         self.definitions.get(version)
     }
@@ -108,7 +108,7 @@ impl Queries {
     }
 
     /// The profile and everything it absorbed.
-    fn lives(&self, profile: ProfileId) -> Result<Vec<ProfileId>> {
+    pub(crate) fn lives(&self, profile: ProfileId) -> Result<Vec<ProfileId>> {
         let mut lives = sojourn_identity::absorbed(&*self.graph, profile)?;
         lives.push(profile);
         Ok(lives)
