@@ -41,7 +41,7 @@ impl Queries {
         for life in self.lives(profile)? {
             for entry in self.index.person(Topic::Decisions, life, ROWS_MAX)? {
                 match decode_decision_record(&entry.value)?.1 {
-                    DecisionRecord::Decision(decision) => story.decision(decision, journey),
+                    DecisionRecord::Decision(decision) => story.decision(*decision, journey),
                     DecisionRecord::Note(note) => story.note(&note, journey),
                 }
             }

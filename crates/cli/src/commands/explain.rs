@@ -65,7 +65,7 @@ fn why_not(answer: &serde_json::Value, globals: &Globals) -> Result<Exit> {
     }
     let sentence = answer["sentence"].as_str().unwrap_or_default();
     if answer["decision"].is_object() {
-        for line in lines::decision_page(sentence, &answer["decision"]) {
+        for line in pages::decision_page(sentence, &answer["decision"]) {
             term::line(&line);
         }
     } else {
