@@ -479,7 +479,16 @@ impl PartitionOwner {
         self.load(&mut ids)?;
         for (entry, record) in entries.iter().zip(&records) {
             match record {
-                Ok(record) => self.apply(entry, record)?,
+                Ok(record) => {
+                    self.apply(entry, record)?;
+                    // A version that goes live begins a visit to everybody: what is left of this
+                    // batch may reach them.
+                    if let (Record::Publish { .. }, Some(last)) = (&record.record, entries.last()) {
+                        let owned = self.owned.as_ref().expect("claimed");
+                        owned.partition.missing(last.log_time, &Record::Tick, &mut ids);
+                        self.load(&mut ids)?;
+                    }
+                }
                 Err(error) => {
                     tracing::error!(%error, offset = entry.offset, "a record does not decode");
                     self.output.letter(entry.log_time, "malformed", &error.to_string());
