@@ -12,11 +12,12 @@ use sojourn_ports::{Append, Gate, GateMark, Topic};
 use sojourn_proto::admin::admin_service_server::{AdminService, AdminServiceServer};
 use sojourn_proto::admin::{
     DoctorRequest, DoctorResponse, GetDecisionRequest, GetDecisionResponse, GetPersonRequest,
-    GetPersonResponse, OrderRequest, OrderResponse, PublishRequest, PublishResponse, TailRequest,
-    TailResponse,
+    GetPersonResponse, OrderRequest, OrderResponse, PublishRequest, PublishResponse,
+    SnapshotRequest, SnapshotResponse, TailRequest, TailResponse,
 };
 use sojourn_proto::{IdentifiedCommand, encode_identified_command};
 use sojourn_rules::{Files, Severity};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -110,6 +111,25 @@ impl AdminService for Admin {
         let json =
             self.blocking(|inner| Ok(serde_json::to_vec(&crate::doctor::report(inner)?)?)).await?;
         Ok(Response::new(DoctorResponse { json }))
+    }
+
+    async fn snapshot(&self, request: Request<SnapshotRequest>) -> Answer<SnapshotResponse> {
+        let path = PathBuf::from(request.into_inner().path);
+        if !path.is_absolute() {
+            return Err(Status::invalid_argument(format!(
+                "{} is no absolute path",
+                path.display()
+            )));
+        }
+        let info = self
+            .blocking(move |inner| Ok(inner.embedded.snapshot(&path, inner.shared.clock.now())?))
+            .await?;
+        Ok(Response::new(SnapshotResponse {
+            created_ms: info.created.0,
+            keys: info.keys,
+            segments: info.segments,
+            bytes: info.bytes,
+        }))
     }
 }
 

@@ -72,7 +72,6 @@ pub struct Node {
     inner: Arc<Inner>,
     runtime: Option<Runtime>,
     threads: Vec<JoinHandle<()>>,
-    embedded: Embedded,
     gateway_address: SocketAddr,
     admin_address: SocketAddr,
 }
@@ -80,6 +79,7 @@ pub struct Node {
 /// What the admin service and the node share.
 pub(crate) struct Inner {
     pub(crate) shared: Shared,
+    pub(crate) embedded: Embedded,
     pub(crate) queries: Queries,
     pub(crate) definitions: Arc<DefinitionStore>,
     pub(crate) gateway: Gateway,
@@ -169,6 +169,7 @@ impl Node {
             settles,
             publishing: Mutex::default(),
             shared,
+            embedded,
         });
         let base = LinkBase { gateway: public.clone(), portal: public };
         let links = Links::new(base, signer.clone());
@@ -178,7 +179,6 @@ impl Node {
             threads: Vec::new(),
             gateway_address,
             admin_address: gateway_address,
-            embedded,
         };
         node.spawn_roles(&options, &current, (store, graph), owners, (channels, links))?;
         node.serve(listener, signer)?;
@@ -232,8 +232,8 @@ impl Node {
             }
         }
         runtime.shutdown_timeout(Duration::from_secs(2));
-        let _ = std::fs::remove_file(self.embedded.data.join("admin.addr"));
-        self.embedded.journal.close();
+        let _ = std::fs::remove_file(self.inner.embedded.data.join("admin.addr"));
+        self.inner.embedded.journal.close();
         Ok(())
     }
 
@@ -343,7 +343,7 @@ impl Node {
         });
         let admin = runtime.block_on(TcpListener::bind(("127.0.0.1", 0)))?;
         self.admin_address = admin.local_addr()?;
-        let file = self.embedded.data.join("admin.addr");
+        let file = self.inner.embedded.data.join("admin.addr");
         std::fs::write(&file, format!("{}\n{}\n", self.admin_address, self.gateway_address))
             .with_context(|| format!("cannot write {}", file.display()))?;
         let server = tonic::transport::Server::builder()
