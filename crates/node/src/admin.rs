@@ -179,8 +179,8 @@ fn describe(command: &Command) -> String {
 }
 
 /// Plans or publishes.
-fn publish(inner: &Inner, request: PublishRequest) -> anyhow::Result<PublishResponse> {
-    let files = Files(request.files.into_iter().collect());
+fn publish(inner: &Inner, mut request: PublishRequest) -> anyhow::Result<PublishResponse> {
+    let files = Files(std::mem::take(&mut request.files).into_iter().collect());
     let draft = files.version();
     let before = inner.definitions.current()?;
     let old = match before {
@@ -216,7 +216,7 @@ fn publish(inner: &Inner, request: PublishRequest) -> anyhow::Result<PublishResp
             let audit = Command::Audit {
                 actor: request.author.as_str().into(),
                 at: inner.shared.clock.now(),
-                text: publish_record(&request, draft, &words, &compiled.levels).into(),
+                text: publish_record(&request, draft, &words, &compiled.levels).as_str().into(),
             };
             append_to_all(&*inner.shared.log, &Record::Command(audit))?;
         }

@@ -92,11 +92,12 @@ fn show(version: &str, report: &Value, plan: bool) {
     }
     if plan && let Some(costs) = report["messages_per_entry"].as_object() {
         for (journey, cost) in costs {
+            let cost = cost.as_f64().unwrap_or_default();
             term::line(&format!(
                 "  {}: up to {} message{} per entry",
                 paint(Ink::Journey, &term::clean(journey)),
                 cost,
-                if cost.as_f64() == Some(1.0) { "" } else { "s" },
+                if (cost - 1.0).abs() < 1e-9 { "" } else { "s" },
             ));
         }
     }
