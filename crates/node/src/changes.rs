@@ -1,11 +1,16 @@
 //! What a publish changes, in sentences: "abandoned-cart: wait of settle 1h → 2h".
 
+mod steps;
+#[cfg(test)]
+mod tests;
+
 use sojourn_model::{DurationMs, Name};
 use sojourn_rules::{
-    AtCap, Cap, CapWindow, Definitions, Journey, Reentry, Send, Step, StepKind, Trigger, Wait,
-    WaitWhat,
+    Cap, CapWindow, Definitions, EventRule, Journey, LintLevel, Occurrences, Reentry, Schedule,
+    Step, Trigger,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use steps::{at_cap, kind, step};
 
 /// Sentences told of one publish (LIM-1); those beyond are counted.
 const SENTENCES_MAX: usize = 500;
@@ -111,19 +116,24 @@ fn journey(old: &Journey, new: &Journey, words: &mut Vec<String>) {
     tell("accept_late", &span(old.entry.accept_late), &span(new.entry.accept_late));
     let within = |journey: &Journey| {
         journey.goal.as_ref().map_or("none".to_owned(), |goal| {
-            let on: Vec<&str> = goal.rule.on.iter().map(|name| &**name).collect();
             let within = goal.within.map_or_else(String::new, |w| format!(" within {}", span(w)));
-            format!("{}{within}", on.join(" or "))
+            let exit = if goal.exit { "" } else { " (the run goes on)" };
+            format!("{}{within}{exit}", event_rule(&goal.rule))
         })
     };
+    let at_most = |journey: &Journey| {
+        journey.entry.at_most.map_or("none".to_owned(), |(n, per)| format!("{n} per {}", span(per)))
+    };
+    tell("at_most", &at_most(old), &at_most(new));
+    let concurrent = |journey: &Journey| {
+        journey.entry.concurrent.map_or("no limit".to_owned(), |most| most.to_string())
+    };
+    tell("concurrent", &concurrent(old), &concurrent(new));
+    let backfill = |journey: &Journey| if journey.entry.backfill { "yes" } else { "no" };
+    tell("backfill", backfill(old), backfill(new));
     tell("goal", &within(old), &within(new));
     let exits = |journey: &Journey| {
-        let rule = |rule: &sojourn_rules::EventRule| {
-            let on: Vec<&str> = rule.on.iter().map(|name| &**name).collect();
-            let when = rule.when.as_ref().map_or_else(String::new, |w| format!(" when {}", w.text));
-            format!("{}{when}", on.join(" or "))
-        };
-        let all: Vec<String> = journey.exit_on.iter().map(rule).collect();
+        let all: Vec<String> = journey.exit_on.iter().map(event_rule).collect();
         if all.is_empty() { "none".to_owned() } else { all.join(", ") }
     };
     tell("exit_on", &exits(old), &exits(new));
@@ -152,27 +162,49 @@ fn journey(old: &Journey, new: &Journey, words: &mut Vec<String>) {
     }
 }
 
+/// Events, and the filter on them.
+fn event_rule(rule: &EventRule) -> String {
+    let on: Vec<&str> = rule.on.iter().map(|name| &**name).collect();
+    let when = rule.when.as_ref().map_or_else(String::new, |w| format!(" when {}", w.text));
+    format!("{}{when}", on.join(" or "))
+}
+
 fn purpose(purpose: &Name, topic: Option<&Name>) -> String {
     topic.map_or_else(|| purpose.to_string(), |topic| format!("{purpose}/{topic}"))
 }
 
 fn entry(journey: &Journey) -> String {
     let trigger = match &journey.entry.trigger {
-        Trigger::Event(rule) => {
-            let on: Vec<&str> = rule.on.iter().map(|name| &**name).collect();
-            let when = rule.when.as_ref().map_or_else(String::new, |w| format!(" when {}", w.text));
-            format!("{}{when}", on.join(" or "))
-        }
+        Trigger::Event(rule) => event_rule(rule),
         Trigger::Segment { segment, enter } => {
             format!("{} segment {segment}", if *enter { "enter" } else { "leave" })
         }
-        Trigger::Attribute { name, .. } => format!("change of {name}"),
+        Trigger::Attribute { name, changed: true } => format!("change of {name}"),
+        Trigger::Attribute { name, changed: false } => format!("{name} is said"),
+        Trigger::Date { date, minute, offset_days, yearly } => {
+            let every = if *yearly { "every year" } else { "once" };
+            format!("{} {offset_days:+}d at {} {every}", date.text, local_time(*minute))
+        }
+        Trigger::Schedule(schedule) => schedule_words(schedule),
         Trigger::Api => "api".to_owned(),
-        #[allow(unreachable_patterns, reason = "further forms are told by their file's diff")]
-        _ => "another form".to_owned(),
     };
+    let when = journey.entry.when.as_ref();
+    let trigger = when.map_or_else(|| trigger.clone(), |w| format!("{trigger} when {}", w.text));
     let key = journey.entry.key.as_ref();
     key.map_or(trigger.clone(), |key| format!("{trigger} by {}", key.text))
+}
+
+/// When a schedule occurs, for whom, how fast.
+fn schedule_words(schedule: &Schedule) -> String {
+    let when = match &schedule.when {
+        Occurrences::Once(day, minute) => format!("{day} {}", local_time(*minute)),
+        Occurrences::Cron(cron) => format!("cron {}", cron.text),
+    };
+    let zone = if schedule.local { "local" } else { "workspace" };
+    let pace = schedule
+        .pace
+        .map_or_else(String::new, |(count, window)| format!(" at {count} per {}", span(window)));
+    format!("{when} ({zone} time) for segment {}{pace}", schedule.audience)
 }
 
 fn reentry(reentry: Reentry) -> String {
@@ -181,133 +213,6 @@ fn reentry(reentry: Reentry) -> String {
         Reentry::AfterExit => "after_exit".to_owned(),
         Reentry::After(time) => format!("after {}", span(time)),
         Reentry::Always => "always".to_owned(),
-    }
-}
-
-fn kind(kind: &StepKind) -> &'static str {
-    match kind {
-        StepKind::Send(_) => "send",
-        StepKind::Wait(_) => "wait",
-        StepKind::WaitFor(_) => "wait_for",
-        StepKind::Branch(_) => "branch",
-        StepKind::Split { .. } => "split",
-        StepKind::Update(_) => "update",
-        StepKind::Emit { .. } => "emit",
-        StepKind::Throttle { .. } => "throttle",
-        StepKind::Goal => "goal",
-        StepKind::Exit(_) => "exit",
-        #[allow(unreachable_patterns, reason = "further steps have the general name")]
-        _ => "step",
-    }
-}
-
-fn step(journey: &Name, old: &Step, new: &Step, words: &mut Vec<String>) {
-    let id = &new.id;
-    let mut tell = |what: &str, a: String, b: String| {
-        value(words, format!("{journey}: {what} of {id}"), &a, &b);
-    };
-    match (&old.kind, &new.kind) {
-        (StepKind::Wait(a), StepKind::Wait(b)) => tell("wait", wait(a), wait(b)),
-        (StepKind::WaitFor(a), StepKind::WaitFor(b)) => {
-            tell("what is waited for", awaited(&a.what), awaited(&b.what));
-            let timeout = |at: Option<DurationMs>| at.map_or("none".to_owned(), span);
-            tell("timeout", timeout(a.timeout), timeout(b.timeout));
-        }
-        (StepKind::Send(a), StepKind::Send(b)) => send(a, b, &mut tell),
-        (StepKind::Branch(a), StepKind::Branch(b)) => {
-            let arms = |arms: &[sojourn_rules::Arm]| {
-                let text = |arm: &sojourn_rules::Arm| {
-                    arm.when.as_ref().map_or("else".to_owned(), |when| when.text.to_string())
-                };
-                arms.iter().map(text).collect::<Vec<_>>().join(" | ")
-            };
-            tell("arms", arms(a), arms(b));
-        }
-        (StepKind::Split { arms: a, .. }, StepKind::Split { arms: b, .. }) => {
-            let shares = |arms: &[sojourn_rules::SplitArm]| {
-                let share =
-                    |arm: &sojourn_rules::SplitArm| format!("{} {} %", arm.arm, arm.percent);
-                arms.iter().map(share).collect::<Vec<_>>().join(", ")
-            };
-            tell("arms", shares(a), shares(b));
-        }
-        (
-            StepKind::Throttle { at_most: a, per: p, .. },
-            StepKind::Throttle { at_most: b, per: q, .. },
-        ) => {
-            tell("limit", format!("{a} per {}", span(*p)), format!("{b} per {}", span(*q)));
-        }
-        (StepKind::Exit(a), StepKind::Exit(b)) => tell("reason", a.to_string(), b.to_string()),
-        (a, b) if std::mem::discriminant(a) != std::mem::discriminant(b) => {
-            words.push(format!("{journey}: {id} was a {} and becomes a {}", kind(a), kind(b)));
-        }
-        (a, b) if a != b => words.push(format!("{journey}: the {} {id} is changed", kind(b))),
-        _ => {}
-    }
-}
-
-fn wait(wait: &Wait) -> String {
-    let time = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
-    match wait {
-        Wait::Elapsed { duration, restart_on } if restart_on.is_empty() => span(*duration),
-        Wait::Elapsed { duration, restart_on } => {
-            let on: Vec<&str> = restart_on.iter().map(|name| &**name).collect();
-            format!("{} (anew on {})", span(*duration), on.join(" or "))
-        }
-        Wait::Until { minute, weekdays } if weekdays.is_empty() => {
-            format!("until {}", time(*minute))
-        }
-        Wait::Until { minute, weekdays } => {
-            const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-            let days: Vec<&str> =
-                weekdays.iter().filter_map(|day| DAYS.get(usize::from(*day)).copied()).collect();
-            format!("until {} on {}", time(*minute), days.join(" or "))
-        }
-        Wait::UntilDate { date, minute, offset_days, yearly } => {
-            let every = if *yearly { " every year" } else { "" };
-            format!("until {} {offset_days:+}d at {}{every}", date.text, time(*minute))
-        }
-    }
-}
-
-fn awaited(what: &WaitWhat) -> String {
-    match what {
-        WaitWhat::Event(rule) => {
-            let on: Vec<&str> = rule.on.iter().map(|name| &**name).collect();
-            let when = rule.when.as_ref().map_or_else(String::new, |w| format!(" when {}", w.text));
-            format!("{}{when}", on.join(" or "))
-        }
-        WaitWhat::Condition(condition) => condition.text.to_string(),
-    }
-}
-
-fn send(a: &Send, b: &Send, tell: &mut dyn FnMut(&str, String, String)) {
-    let list = |names: &[Name]| names.iter().map(|n| &**n).collect::<Vec<_>>().join(", ");
-    tell("template", a.template.to_string(), b.template.to_string());
-    tell("channels", list(&a.channels), list(&b.channels));
-    tell("purpose", purpose(&a.purpose, a.topic.as_ref()), purpose(&b.purpose, b.topic.as_ref()));
-    let expires = |send: &Send| send.expires.map_or("none".to_owned(), span);
-    tell("expires", expires(a), expires(b));
-    let at_cap = |send: &Send| send.at_cap.map_or("the cap's", at_cap).to_owned();
-    tell("at_cap", at_cap(a), at_cap(b));
-    let only_if =
-        |send: &Send| send.only_if.as_ref().map_or("none".to_owned(), |when| when.text.to_string());
-    tell("only_if", only_if(a), only_if(b));
-    tell("priority", a.priority.to_string(), b.priority.to_string());
-    let variables = |send: &Send| {
-        let one =
-            |(name, value): &(Name, sojourn_rules::Condition)| format!("{name}: {}", value.text);
-        send.variables.iter().map(one).collect::<Vec<_>>().join(", ")
-    };
-    tell("variables", variables(a), variables(b));
-}
-
-fn at_cap(at_cap: AtCap) -> &'static str {
-    match at_cap {
-        AtCap::Drop => "drop",
-        AtCap::Defer => "defer",
-        AtCap::Fallback => "fallback",
-        AtCap::Digest => "digest",
     }
 }
 
@@ -358,7 +263,13 @@ fn policy(old: &Definitions, new: &Definitions, words: &mut Vec<String>) {
         &a.approvals_publish.to_string(),
         &b.approvals_publish.to_string(),
     );
-    for setting in b.lint.iter().filter(|setting| !a.lint.contains(setting)) {
+    // Where a setting stands in its file is no change.
+    let known = |new: &LintLevel| {
+        a.lint
+            .iter()
+            .any(|old| (&old.rule, old.level, &old.because) == (&new.rule, new.level, &new.because))
+    };
+    for setting in b.lint.iter().filter(|setting| !known(setting)) {
         let level = if setting.level.is_none() { "turned off" } else { "set to another level" };
         words.push(format!("lint rule {} is {level}: {}", setting.rule, setting.because));
     }
@@ -385,50 +296,7 @@ fn span(duration: DurationMs) -> String {
     if duration.0 < 0 { format!("-{text}") } else { text }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use sojourn_rules::{Files, compile};
-
-    const JOURNEY: &str = "journey: j\npurpose: service\nentry: { on: Ping }\nsteps:\n  - id: settle\n    wait: 1h\n  - id: tell\n    send: { template: t, channels: [email], expires: 24h }\n";
-
-    fn of(journey: &str, cap: &str) -> std::sync::Arc<Definitions> {
-        let mut files = Files::default();
-        for (path, text) in [
-            ("sojourn.yaml", "workspace: w\nlocales: [en]\ncompany: { postal_address: x }\n"),
-            ("tracking-plan.yaml", "events: { Ping: {} }\n"),
-            ("policy.yaml", cap),
-            ("journeys/j.yaml", journey),
-            ("templates/t/en.yaml", "subject: Hi\nbody: en.txt\n"),
-            ("templates/t/en.txt", "Hi."),
-        ] {
-            files.0.insert(path.to_owned(), text.to_owned());
-        }
-        let compiled = compile(&files);
-        compiled.definitions.unwrap_or_else(|| panic!("{:?}", compiled.findings))
-    }
-
-    #[test]
-    fn changes_are_told_in_sentences() {
-        let cap = "caps: [ { id: daily, at_most: 1, per: 24h } ]\n";
-        let old = of(JOURNEY, cap);
-        let tell = |journey: &str, cap: &str| in_words(Some(&old), &of(journey, cap));
-        assert_eq!(tell(JOURNEY, cap), Vec::<String>::new());
-        assert_eq!(
-            tell(&JOURNEY.replace("wait: 1h", "wait: 90m"), cap),
-            ["j: wait of settle 1h → 1h30m"]
-        );
-        assert_eq!(
-            tell(&JOURNEY.replace("24h", "2d"), &cap.replace("at_most: 1", "at_most: 2")),
-            ["j: expires of tell 1d → 2d", "cap daily: limit 1 per 1d → 2 per 1d"]
-        );
-        assert_eq!(
-            tell(&JOURNEY.replace("    wait: 1h", "    goal: reached"), cap),
-            ["j: settle was a wait and becomes a goal"]
-        );
-        assert_eq!(
-            tell(&JOURNEY.replace("journey: j", "journey: k"), cap),
-            ["j: the journey is removed", "k: a new journey"]
-        );
-    }
+/// A time of day.
+fn local_time(minute: u16) -> String {
+    format!("{:02}:{:02}", minute / 60, minute % 60)
 }
