@@ -6,6 +6,7 @@
 
 mod admin;
 mod backend;
+mod changes;
 mod clock;
 mod definitions;
 mod diff;
