@@ -62,7 +62,8 @@ impl Snapshot {
 impl Restore {
     pub(crate) fn run(self, globals: &Globals) -> Result<Exit> {
         let data = workspace::data_dir(&self.workspace.dir);
-        only_embedded(&workspace::definitions(&self.workspace.dir)?)?;
+        let definitions = workspace::definitions(&self.workspace.dir)?;
+        only_embedded(&definitions)?;
         std::fs::create_dir_all(&data)
             .map_err(|error| unreachable(format!("cannot make {}: {error}", data.display())))?;
         let _lock = sojourn_embedded::DirLock::take(&data, "sojourn restore")
