@@ -46,10 +46,23 @@ pub struct LeaseView {
     pub share: u16,
     /// Places of this member, with the number of the grant.
     pub mine: Vec<(u16, u64)>,
-    /// Every place that is held: place, member, end of the lease in ms of the server's clock.
-    pub places: Vec<(u16, String, u64)>,
+    /// Every place that is held.
+    pub places: Vec<Held>,
     /// Every member: name, end of the lease, note.
     pub members: Vec<(String, u64, String)>,
+}
+
+/// A place that is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The place.
+    pub place: u16,
+    /// Who holds it.
+    pub member: String,
+    /// The end of the lease, in ms of the server's clock.
+    pub until: u64,
+    /// Number of the grant: greater for a later one of any place of the role.
+    pub grant: u64,
 }
 
 type Answer = (String, Vec<String>, Vec<String>, Vec<String>);
@@ -85,12 +98,16 @@ impl RedisLeases {
 
 fn parse((share, mine, places, members): Answer) -> Option<LeaseView> {
     let mine = mine.chunks_exact(2).map(|one| Some((one[0].parse().ok()?, one[1].parse().ok()?)));
-    let place = |one: &[String]| Some((one[0].parse().ok()?, one[1].clone(), one[2].parse().ok()?));
+    let place = |one: &[String]| {
+        let (place, until, grant) =
+            (one[0].parse().ok()?, one[2].parse().ok()?, one[3].parse().ok()?);
+        Some(Held { place, member: one[1].clone(), until, grant })
+    };
     let member = |one: &[String]| Some((one[0].clone(), one[1].parse().ok()?, one[2].clone()));
     Some(LeaseView {
         share: share.parse().ok()?,
         mine: mine.collect::<Option<_>>()?,
-        places: places.chunks_exact(3).map(place).collect::<Option<_>>()?,
+        places: places.chunks_exact(4).map(place).collect::<Option<_>>()?,
         members: members.chunks_exact(3).map(member).collect::<Option<_>>()?,
     })
 }

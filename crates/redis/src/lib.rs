@@ -35,7 +35,7 @@ pub use client::{OpenError, RedisOptions};
 pub use gate::RedisGate;
 pub use graph::RedisGraph;
 pub use health::Finding;
-pub use lease::{LeaseTurn, LeaseView, RedisLeases};
+pub use lease::{Held, LeaseTurn, LeaseView, RedisLeases};
 pub use state::RedisStore;
 
 use client::Client;

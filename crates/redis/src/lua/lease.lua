@@ -1,7 +1,7 @@
 -- One turn of a member of a role. KEYS: places, members, counter of grants. ARGV: member, lease in ms,
 -- number of places, note, then places that the member gives back.
 -- A place is stored as 'member until grant', a member as 'until note'.
--- Answer: share, {place, grant, ...} of the member, {place, member, until, ...}, {member, until, note, ...}.
+-- Answer: share, {place, grant, ...} of the member, {place, member, until, grant, ...}, {member, until, note, ...}.
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local me, lease, count = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -24,10 +24,11 @@ local back = {}
 for i = 5, #ARGV do back[ARGV[i]] = true end
 local share = math.ceil(count / alive)
 local places, mine, free, held = {}, {}, {}, 0
-local function keep(place, member, till)
+local function keep(place, member, till, grant)
   places[#places + 1] = place
   places[#places + 1] = member
   places[#places + 1] = till
+  places[#places + 1] = grant
 end
 for p = 0, count - 1 do
   local place = tostring(p)
@@ -39,12 +40,12 @@ for p = 0, count - 1 do
     mine[#mine + 1] = place
     mine[#mine + 1] = grant
     held = held + 1
-    keep(place, me, ends)
+    keep(place, me, ends, grant)
   elseif not member or member == me or tonumber(till) <= now then
     if member == me then redis.call('HDEL', KEYS[1], place) end
     free[#free + 1] = place
   else
-    keep(place, member, till)
+    keep(place, member, till, grant)
   end
 end
 for i = 1, #free do
@@ -54,7 +55,7 @@ for i = 1, #free do
     mine[#mine + 1] = free[i]
     mine[#mine + 1] = grant
     held = held + 1
-    keep(free[i], me, ends)
+    keep(free[i], me, ends, grant)
   end
 end
 return {tostring(share), mine, places, members}

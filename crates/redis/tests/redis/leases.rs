@@ -34,7 +34,7 @@ fn places_are_shared_out_and_never_held_twice() {
     let second = turn(&leases, "b", &[]);
     assert_eq!(places(&second), [3, 4]);
     assert!(second.mine[0].1 > alone.mine[3].1, "another grant");
-    let holders: Vec<_> = second.places.iter().map(|(_, member, _)| &**member).collect();
+    let holders: Vec<_> = second.places.iter().map(|held| &*held.member).collect();
     assert_eq!(holders, ["a", "a", "a", "b", "b"]);
     // A turn that is taken twice changes nothing.
     assert_eq!(turn(&leases, "b", &[]).mine, second.mine);

@@ -83,14 +83,14 @@ pub(super) fn load(table: &Table<'_>) -> Storage {
 
 /// The form of one setting of `kafka+redis` that is written out.
 fn check(table: &Table<'_>, node: &Node, key: &str, text: &str) {
-    let error = |rule: &'static str, what: String, remedy: &str| {
+    let refuse = |rule: &'static str, what: String, remedy: &str| {
         table.source.error(rule, node.place, what, remedy);
     };
     let count = |max: u32| text.parse().is_ok_and(|number: u32| (1..=max).contains(&number));
     match key {
         "brokers" => {
             if let Some(wrong) = text.split(',').map(str::trim).find(|one| !is_host_port(one)) {
-                error(
+                refuse(
                     "bad-address",
                     format!("`{wrong}` of `brokers` is not host:port"),
                     "write \"k1:9092,k2:9092\": two or three brokers of the cluster",
@@ -100,19 +100,19 @@ fn check(table: &Table<'_>, node: &Node, key: &str, text: &str) {
         "redis" => {
             let scheme = text.split_once("://").map(|(scheme, _)| scheme);
             if !scheme.is_some_and(|scheme| REDIS_SCHEMES.contains(&scheme)) {
-                error(
+                refuse(
                     "bad-address",
                     format!("`{text}` is no address of Redis"),
                     "write redis://host:6379, or redis+cluster://host:6379,host:6379 with some nodes of a cluster",
                 );
             }
         }
-        "partitions" if !count(PARTITIONS_MAX) => error(
+        "partitions" if !count(PARTITIONS_MAX) => refuse(
             "bad-limit",
             format!("`partitions` is {text}"),
             "write a number from 1 to 1024; it is fixed when the topics are made",
         ),
-        "replication" if !count(REPLICATION_MAX) => error(
+        "replication" if !count(REPLICATION_MAX) => refuse(
             "bad-limit",
             format!("`replication` is {text}"),
             "write a number from 1 to 9: how many brokers hold each record",
@@ -120,14 +120,14 @@ fn check(table: &Table<'_>, node: &Node, key: &str, text: &str) {
         "takeover" => {
             let seconds = duration::parse(text).map(|time| time.0 / 1_000);
             if !seconds.is_some_and(|seconds| TAKEOVER_SECONDS.contains(&seconds)) {
-                error(
+                refuse(
                     "bad-duration",
                     format!("`takeover` is {text}"),
                     "write 1s to 60s: after so long another process takes the partitions of one that is silent",
                 );
             }
         }
-        "security" if !SECURITY.contains(&text) => error(
+        "security" if !SECURITY.contains(&text) => refuse(
             "unknown-value",
             format!("`security` is {text}"),
             "write plaintext, sasl_plaintext, tls or sasl_tls",

@@ -421,6 +421,7 @@ fn every_rule_has_a_section() {
         include_str!("../load/policy.rs"),
         include_str!("../load/segments.rs"),
         include_str!("../load/steps.rs"),
+        include_str!("../load/storage.rs"),
         include_str!("../load/waits.rs"),
         include_str!("../load/template.rs"),
         include_str!("../load/workspace.rs"),
