@@ -12,6 +12,7 @@ use sojourn_embedded::SnapshotInfo;
 use sojourn_model::Timestamp;
 use sojourn_node::{Embedded, WallClock};
 use sojourn_ports::Clock;
+use sojourn_rules::Definitions;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -44,6 +45,7 @@ impl Snapshot {
     pub(crate) fn run(self, globals: &Globals) -> Result<Exit> {
         let dir = &self.workspace.dir;
         let definitions = workspace::definitions(dir)?;
+        only_embedded(&definitions)?;
         let data = workspace::data_dir(dir);
         if !data.is_dir() {
             return Err(unreachable(format!("{} holds no data yet", data.display())));
@@ -74,7 +76,8 @@ impl Snapshot {
 impl Restore {
     pub(crate) fn run(self, globals: &Globals) -> Result<Exit> {
         let data = workspace::data_dir(&self.workspace.dir);
-        workspace::definitions(&self.workspace.dir)?;
+        let definitions = workspace::definitions(&self.workspace.dir)?;
+        only_embedded(&definitions)?;
         std::fs::create_dir_all(&data)
             .map_err(|error| unreachable(format!("cannot make {}: {error}", data.display())))?;
         let _lock = sojourn_embedded::DirLock::take(&data, "sojourn restore")
@@ -82,6 +85,17 @@ impl Restore {
         let info = sojourn_embedded::restore(&self.file, &data)
             .map_err(|error| unreachable(error.to_string()))?;
         report("restored", &self.file, &info.into(), globals)
+    }
+}
+
+/// Kafka and Redis have backups of their own, and more than one process may write there.
+fn only_embedded(definitions: &Definitions) -> Result<()> {
+    match &*definitions.workspace.storage.kind {
+        "embedded" => Ok(()),
+        kind => Err(unreachable(format!(
+            "storage.kind is `{kind}`: snapshot and restore are for embedded storage; \
+             Redis is rebuilt from Kafka as far as its retention reaches"
+        ))),
     }
 }
 
