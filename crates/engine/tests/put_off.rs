@@ -94,7 +94,14 @@ fn lines(world: &World) -> Vec<String> {
             "approve" => match actions.next().unwrap().variables.get("items") {
                 Some(Value::List(items)) => {
                     let n = |item: &Value| item.get("properties").unwrap().get("n").cloned();
-                    format!("{:?}", items.iter().filter_map(n).filter_map(|n| n.as_number()).collect::<Vec<_>>())
+                    format!(
+                        "{:?}",
+                        items
+                            .iter()
+                            .filter_map(n)
+                            .filter_map(|n| n.as_number())
+                            .collect::<Vec<_>>()
+                    )
                 }
                 _ => "-".to_owned(),
             },

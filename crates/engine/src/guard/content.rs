@@ -31,7 +31,8 @@ impl Step<'_> {
         let chosen = template.choose(self.profile.locale(), locales);
         let (locale, localized) = chosen.ok_or_else(|| Name::from("locale"))?;
         let mut variables = Value::Map(Vec::new());
-        let reads_items = |path: &Path| path.first().is_some_and(|root| self.items_named(message, root));
+        let reads_items =
+            |path: &Path| path.first().is_some_and(|root| self.items_named(message, root));
         let shows_items = localized.variables.iter().any(reads_items);
         let items = if shows_items { self.items(message, channel, endpoint) } else { Value::Null };
         for path in &localized.variables {
@@ -65,7 +66,8 @@ impl Step<'_> {
     fn items(&self, message: Message<'_>, channel: &str, endpoint: &str) -> Value {
         let Message { place, pinned, .. } = message;
         let run = &self.profile.runs[place];
-        let view = self.view(&pinned.installed.definitions, EventRef::Stored(&run.entry), Some(run));
+        let view =
+            self.view(&pinned.installed.definitions, EventRef::Stored(&run.entry), Some(run));
         let mut items: Vec<_> = view.items().collect();
         items.extend(self.waiting_items(message, channel, endpoint));
         items.sort_by_key(|item| item.stamp);

@@ -49,7 +49,12 @@ impl Profile {
 
 impl Step<'_> {
     /// Keeps what a refused message would have shown.
-    pub(super) fn put_off_message(&mut self, message: Message<'_>, candidate: &Candidate, cap: Name) {
+    pub(super) fn put_off_message(
+        &mut self,
+        message: Message<'_>,
+        candidate: &Candidate,
+        cap: Name,
+    ) {
         let run = &self.profile.runs[message.place];
         let entry = EventRef::Stored(&run.entry);
         let view = self.view(&message.pinned.installed.definitions, entry, Some(run));
@@ -100,13 +105,7 @@ impl Step<'_> {
     }
 
     /// What becomes of a message that was put off when `message` goes out there.
-    fn fate(
-        &self,
-        put_off: &PutOff,
-        message: Message<'_>,
-        channel: &str,
-        endpoint: &str,
-    ) -> Fate {
+    fn fate(&self, put_off: &PutOff, message: Message<'_>, channel: &str, endpoint: &str) -> Fate {
         let send = message.send;
         let controls = &self.shared.controls;
         let policy = self.shared.current.as_ref().map(|current| &current.definitions.policy);

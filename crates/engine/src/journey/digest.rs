@@ -215,10 +215,7 @@ impl Step<'_> {
 }
 
 /// What a run entered with, as an item.
-pub(crate) fn item_of_run(
-    entry: &StoredEvent,
-    keeps: &[(Name, ItemFields)],
-) -> StoredEvent {
+pub(crate) fn item_of_run(entry: &StoredEvent, keeps: &[(Name, ItemFields)]) -> StoredEvent {
     let fields = fields_of(keeps, &entry.name).properties;
     let properties = match &entry.properties {
         Value::Map(entries) if !fields.all => Value::Map(

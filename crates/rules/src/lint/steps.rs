@@ -90,7 +90,8 @@ pub(crate) fn send(reading: &Reading<'_>, table: &Table<'_>, send: &Send) {
 /// What a full cap puts off is shown by a template that reads `items`.
 pub(super) fn items_shown(source: Source<'_>, context: &Context<'_>, place: Place) {
     let mut locales = context.templates.values().flat_map(|template| template.locales.values());
-    let items = |path: &crate::definitions::Path| path.first().is_some_and(|root| &**root == "items");
+    let items =
+        |path: &crate::definitions::Path| path.first().is_some_and(|root| &**root == "items");
     if !locales.any(|text| text.variables.iter().any(items)) {
         source.warning(
             "digest-unseen",

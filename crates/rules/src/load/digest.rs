@@ -75,9 +75,8 @@ pub(super) fn keeps(reading: &Reading<'_>, message: &Name) -> Vec<(Name, ItemFie
         let mut withheld: Vec<Name> = Vec::new();
         for (path, field) in &plan.properties {
             let first = Name::from(path.split('.').next().unwrap_or_default());
-            let open =
-                purposes.iter().all(|purpose| crate::lint::serves(&field.purposes, purpose))
-                    && (service || !field.sensitive);
+            let open = purposes.iter().all(|purpose| crate::lint::serves(&field.purposes, purpose))
+                && (service || !field.sensitive);
             if open { named.push(first) } else { withheld.push(first) }
         }
         named.retain(|name| !withheld.contains(name));

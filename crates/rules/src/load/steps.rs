@@ -248,8 +248,7 @@ fn send(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind> {
             }
         }
     }
-    let put_off =
-        if put_off { super::digest::keeps(reading, &purpose) } else { Vec::new() };
+    let put_off = if put_off { super::digest::keeps(reading, &purpose) } else { Vec::new() };
     let send = Send {
         template: template?,
         channels,
