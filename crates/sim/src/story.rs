@@ -291,7 +291,10 @@ pub(crate) fn workspace(random: &mut Random, edit: u32) -> Files {
         "journey: echo\npurpose: service\nentry: { on: Echo, reentry: always }\nsteps:\n  - id: again\n    emit: { event: Echo }\n".to_owned(),
     );
     put("templates/t/en.yaml", "subject: Hello\nbody: en.txt\n".to_owned());
-    put("templates/t/en.txt", "Hello. {% for i in items %}{{ i.name }} {% endfor %}{{ links.unsubscribe }}\n".to_owned());
+    put(
+        "templates/t/en.txt",
+        "Hello. {% for i in items %}{{ i.name }} {% endfor %}{{ links.unsubscribe }}\n".to_owned(),
+    );
     Files(files)
 }
 
