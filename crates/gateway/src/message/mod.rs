@@ -37,8 +37,10 @@ pub const MESSAGE_ID_CHARS_MAX: usize = 100;
 pub const EVENT_CHARS_MAX: usize = 200;
 
 /// Events that the house itself reads: a `strict` source keeps all of their properties.
-const RESERVED: [&str; 24] = [
+const RESERVED: [&str; 26] = [
     event_names::ALIASED,
+    event_names::CALL_ANSWERED,
+    event_names::CALL_FAILED,
     event_names::CONSENT_CHANGED,
     event_names::EMAIL_BOUNCED,
     event_names::EMAIL_COMPLAINT,

@@ -188,6 +188,8 @@ pub enum StepKind {
         /// Instance key; `None`: the default key.
         key: Option<Condition>,
     },
+    /// Asks a service over HTTP.
+    Call(Box<super::Call>),
     /// The goal is reached by getting here.
     Goal,
     /// Ends the run.

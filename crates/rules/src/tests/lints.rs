@@ -413,6 +413,7 @@ fn every_rule_has_a_section() {
         include_str!("../lint/steps.rs"),
         include_str!("../lint/templates.rs"),
         include_str!("../load/mod.rs"),
+        include_str!("../load/call.rs"),
         include_str!("../load/digest.rs"),
         include_str!("../load/enter.rs"),
         include_str!("../load/entry.rs"),
