@@ -223,6 +223,16 @@ pub struct Converter {
     places: Places,
 }
 
+/// Answers of calls are the house's own words: taken from nobody else, or a browser could give its
+/// person a voucher that no service has given.
+pub(crate) fn from_outside(converted: Converted<'_>) -> Result<Converted<'_>, Rejected> {
+    if [event_names::CALL_ANSWERED, event_names::CALL_FAILED].contains(&&*converted.event) {
+        let remedy = "choose another name; only the house itself tells what a call was answered";
+        return Err(Rejected::new("event", "is reserved", remedy));
+    }
+    Ok(converted)
+}
+
 impl Converter {
     /// A converter for `definitions`.
     pub fn new(definitions: &Arc<Definitions>) -> Self {
@@ -251,7 +261,7 @@ impl Converter {
         envelope: &Envelope<'m>,
     ) -> Result<Converted<'m>, Rejected> {
         check(json)?;
-        self.convert_message(Message::parse(json)?, envelope)
+        from_outside(self.convert_message(Message::parse(json)?, envelope)?)
     }
 
     /// Converts one line of a recorded file (`simulate`): the message names its `receivedAt`, and
