@@ -287,6 +287,7 @@ impl Step<'_> {
         }
         if !self.profile.runs.is_empty() {
             self.end_on(event);
+            self.call_answered(event);
             self.continue_on(event);
         }
         self.enter_on(event, changed);

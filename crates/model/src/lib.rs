@@ -16,7 +16,7 @@ mod time;
 mod touchpoint;
 mod value;
 
-pub use action::{Action, ActionId, MessageClass, QUIET_TRUST, Receipt, ReceiptOutcome};
+pub use action::{Action, ActionId, MessageClass, QUIET_TRUST, Receipt, ReceiptOutcome, is_call};
 pub use command::{Command, KillTarget};
 pub use consent::{ConsentRecord, ConsentState, Evidence, Suppression, SuppressionKind};
 pub use decision::{CandidateId, CapReading, Decision, Inputs, Outcome, Reason};

@@ -63,6 +63,10 @@ pub mod event_names {
     pub const MESSAGE_FAILED: &str = "Message Failed";
     /// Outcome unknown: the reservation counts until it is known.
     pub const MESSAGE_UNKNOWN: &str = "Message Outcome Unknown";
+    /// What a `call` was answered (`answer`).
+    pub const CALL_ANSWERED: &str = "Call Answered";
+    /// A `call` that failed for good, or was not let through.
+    pub const CALL_FAILED: &str = "Call Failed";
     /// Link in an e-mail.
     pub const EMAIL_LINK_CLICKED: &str = "Email Link Clicked";
     /// Open pixel of an e-mail.

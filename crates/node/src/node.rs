@@ -283,6 +283,9 @@ impl Node {
         let versions = Arc::new(move |version| definitions.get(version).ok());
         let renderer = Arc::new(Renderer::new(versions, links));
         let handle = self.runtime.as_ref().context("running")?.handle().clone();
+        let calls =
+            sojourn_channels::calls::Caller::new(&current.workspace, &secret, shared.clock.clone());
+        let calls = Arc::new(calls.map_err(anyhow::Error::msg)?);
         let gate: Arc<dyn Gate> = self.inner.gate.clone();
         let make = {
             let s = shared.clone();
@@ -292,7 +295,8 @@ impl Node {
                     renderer.clone(),
                     handle.clone(),
                     Arc::new(|| {}),
-                );
+                )
+                .with_calls(calls.clone());
                 let named = channels.iter().map(|(name, built)| {
                     let rate_per_second = built.rate_per_second;
                     (name.clone(), ChannelOptions { rate_per_second, in_flight: None })

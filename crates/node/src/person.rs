@@ -61,9 +61,10 @@ pub(crate) fn show(profile: &Profile, definitions: &Definitions) -> Value {
 
 fn running(run: &Run, definitions: &Definitions) -> Value {
     let until: Option<Timestamp> = match &run.state {
-        RunState::Wait { due } | RunState::Throttle { due } | RunState::Digest { due } => {
-            Some(*due)
-        }
+        RunState::Wait { due }
+        | RunState::Throttle { due }
+        | RunState::Digest { due }
+        | RunState::Call { due } => Some(*due),
         RunState::WaitFor { timeout, .. } => *timeout,
         RunState::Deferred(candidate) => Some(candidate.wake()),
         RunState::Moving | RunState::Held { .. } | RunState::Ended { .. } => None,

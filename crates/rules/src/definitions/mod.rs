@@ -1,5 +1,6 @@
 //! Compiled definitions: what the engine, the dispatcher and the gateway run on.
 
+mod call;
 mod journey;
 mod plan;
 mod policy;
@@ -8,6 +9,7 @@ mod template;
 mod visit;
 mod workspace;
 
+pub use call::*;
 pub use journey::*;
 pub use plan::*;
 pub use policy::*;

@@ -11,8 +11,10 @@ use crate::reader::Table;
 const ADJUSTABLE: &[&str] = &[
     "always-false",
     "always-true",
+    "call-unsigned",
     "children",
     "covered-arm",
+    "digest-unseen",
     "duplicate",
     "duplicate-step",
     "expires-first",
@@ -34,6 +36,7 @@ const ADJUSTABLE: &[&str] = &[
     "split-sum",
     "undeclared-channel",
     "unequal-offer",
+    "unknown-answer",
     "unknown-attribute",
     "unknown-event",
     "unknown-journey",

@@ -1,5 +1,6 @@
 //! From text to definitions: one file after the other, in the order in which they name each other.
 
+mod call;
 mod digest;
 mod enter;
 mod entry;
