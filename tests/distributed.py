@@ -29,6 +29,8 @@ from processes import check  # noqa: E402
 BROKERS = os.environ.get("KAFKA_BOOTSTRAP", "")
 REDIS = os.environ.get("REDIS_URL", "")
 PARTITIONS = 4
+base.BATCH = 8  # what is sent is read back through `tail`, also on a busy machine
+base.SETTLE_SECONDS_MAX = 180
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 
 
@@ -319,11 +321,52 @@ def new_version(house, sink):
     check("roles: and holds in every process", status == 200 and "x1" in sink.keys(), f"{sink.total() - before} deliveries")
 
 
+def broker(command, name):
+    subprocess.run([str(HERE / "brokers" / "brokers.sh"), command, os.environ["BROKERS_DIR"], name], check=True, stdout=subprocess.DEVNULL)
+
+
+def brokers_fall(folder, chance):
+    """kill -9 of Redis and of Kafka under load, then an emptied Redis: the log has everything."""
+    sink = base.Sink()
+    sink.delay = 0.002
+    server = Shared(folder, sink, longest_call="5s").make().start()
+    acknowledged = set(base.people(server))
+    load = base.Load(server, ping_every=12, timer_every=61)
+    for name in ("redis", "kafka-1"):
+        time.sleep(chance.uniform(0.5, 1.5))
+        broker("kill", name)
+        time.sleep(chance.uniform(0.5, 1.5))
+        broker("again", name)
+        time.sleep(2.0)
+    acknowledged |= load.end()
+    time.sleep(base.TIMER_SECONDS + 6)
+    base.settled(sink)
+    records = base.everything_once(server, acknowledged, "brokers fall")
+    delivered_once(sink, load, records, "brokers fall")
+    sent = sink.total()
+    redis_cli("flushall")
+    records = base.everything_once(server, acknowledged, "an emptied Redis")
+    check("an emptied Redis: nothing goes out again", sink.total() == sent and not sink.twice(), f"{sink.total() - sent} deliveries more")
+    before = sink.total()
+    connection = http.client.HTTPConnection("127.0.0.1", server.gateway, timeout=10)
+    status = base.post(connection, "/v1/track", {"type": "track", "event": "Ping", "userId": "u1", "messageId": "after", "properties": {"id": "after"}})
+    end = time.monotonic() + 30
+    while sink.total() == before and time.monotonic() < end:
+        time.sleep(0.1)
+    check("an emptied Redis: and messages go out as before", status == 200 and "after" in sink.keys(), f"{sink.total() - before} deliveries")
+    check("brokers fall: SIGTERM ends the process with 0", server.stop() == 0)
+
+
+def redis_cli(*words):
+    subprocess.run(["redis-cli", "-u", REDIS, *words], check=True, stdout=subprocess.DEVNULL)
+
+
 PARTS = {
     "starts": lambda folder, chance: starts_say_why(folder),
     "same": lambda folder, chance: same_as_embedded(folder),
     "one": kill_in_one_process,
     "roles": roles_as_processes,
+    "fall": brokers_fall,
 }
 
 

@@ -122,7 +122,7 @@ fn time(storage: &Storage, key: &str) -> Option<Duration> {
 /// `shop-1:4711:9f3a`: machine, process, and something that no other start has.
 fn member() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host: String = host.trim().split_whitespace().collect();
+    let host: String = host.split_whitespace().collect();
     let host = if host.is_empty() { "host" } else { &host };
     let start = uuid::Uuid::new_v4().simple().to_string();
     format!("{host}:{}:{}", std::process::id(), &start[..6])

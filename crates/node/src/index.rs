@@ -254,16 +254,19 @@ impl Index {
 
     /// The record of a decision.
     pub fn decision(&self, id: DecisionId) -> Result<Option<Entry>> {
-        self.by_name(Topic::Decisions, &named(b'd', &id.to_string()))
+        self.by_name(Topic::Decisions, &named(b'd', &id.to_string()), id.position.partition)
     }
 
     /// The decision that approved an action.
     pub fn action(&self, id: ActionId) -> Result<Option<Entry>> {
-        self.by_name(Topic::Decisions, &named(b'a', &id.to_string()))
+        let likely = id.0.profile.partition(self.log.partitions(Topic::Decisions));
+        self.by_name(Topic::Decisions, &named(b'a', &id.to_string()), likely)
     }
 
-    fn by_name(&self, topic: Topic, key: &[u8]) -> Result<Option<Entry>> {
-        for partition in 0..self.log.partitions(topic) {
+    /// Looks in the partition `likely` first: a question to the store for each may cost.
+    fn by_name(&self, topic: Topic, key: &[u8], likely: u16) -> Result<Option<Entry>> {
+        let others = (0..self.log.partitions(topic)).filter(|partition| *partition != likely);
+        for partition in std::iter::once(likely).chain(others) {
             let key = Bytes::copy_from_slice(key);
             let found = self.store.get(&owner(topic, partition), Space::Index, &[key])?;
             if let Some(value) = found.into_iter().next().flatten() {
