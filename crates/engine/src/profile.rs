@@ -104,6 +104,8 @@ pub struct Profile {
     pub(crate) absorbed_early: Vec<MergeId>,
     /// Merges that can be taken back, newest last.
     pub(crate) undo: Vec<Undo>,
+    /// Grants that were confirmed from the endpoint itself; they stand in `consents` too.
+    pub(crate) confirmed: Consents,
 }
 
 impl Profile {
@@ -134,6 +136,7 @@ impl Profile {
             arbitration_until: None,
             absorbed_early: Vec::new(),
             undo: Vec::new(),
+            confirmed: Consents::default(),
         }
     }
 

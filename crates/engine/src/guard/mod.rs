@@ -5,8 +5,10 @@
 mod best_time;
 mod channels;
 mod content;
+mod hours;
 mod judge;
-mod jurisdiction;
+
+pub(crate) use channels::regime_of;
 
 use crate::Effect;
 use crate::caps::{Send as Sent, SendState};
