@@ -4,6 +4,7 @@
 //! [`simulate`] runs the same engine over a file; [`Queries`] answers what people ask.
 
 mod admin;
+mod changes;
 mod clock;
 mod definitions;
 mod diff;
