@@ -1,8 +1,8 @@
 //! One pass over one person: everything that a record or a timer may read and change.
 
 use crate::consent::{Ask, SuppressionEntry, Verdict};
-use crate::guard::regime_of;
 use crate::event::{EventView, Object, Stamp, mark_of};
+use crate::guard::regime_of;
 use crate::installed::{Installed, TrackedEvents};
 use crate::journey::{Pinned, Run};
 use crate::limits::{ATTRIBUTES_MAX, CHAINED_EVENTS_MAX};

@@ -224,7 +224,10 @@ impl Consents {
             }
             (Level::Granted(by), _) | (_, Level::Granted(by)) => {
                 if regime != Regime::DoubleOptIn || service {
-                    return Permission { verdict: Verdict::Permitted, decided_by: Some((by, true)) };
+                    return Permission {
+                        verdict: Verdict::Permitted,
+                        decided_by: Some((by, true)),
+                    };
                 }
                 match levels(confirmed) {
                     (Level::Granted(by), _) | (_, Level::Granted(by)) => {
@@ -419,7 +422,11 @@ mod tests {
         assert_eq!(ask(&said, &confirmed, Regime::DoubleOptIn), Verdict::Unconfirmed);
         confirmed.record(grant(2_000), false);
         said.record(record(Some("a@x"), None, true, 9_000), false);
-        assert_eq!(ask(&said, &confirmed, Regime::DoubleOptIn), Verdict::Permitted, "stays confirmed");
+        assert_eq!(
+            ask(&said, &confirmed, Regime::DoubleOptIn),
+            Verdict::Permitted,
+            "stays confirmed"
+        );
         said.record(record(None, None, false, 10_000), false);
         assert_eq!(ask(&said, &confirmed, Regime::OptOut), Verdict::Refused);
         said.record(record(Some("a@x"), None, true, 12_000), false);

@@ -24,9 +24,8 @@ impl Step<'_> {
         // The law's hours always apply to messages and calls to a phone.
         let law = (phone || !exempt) && self.shared.law.quiet.iter().any(|c| **c == *channel);
         let strict = policy.strict_zones && zone.source == ZoneSource::Workspace;
-        let asked = strict
-            || law
-            || policy.blackouts.iter().any(|blackout| !blackout.countries.is_empty());
+        let asked =
+            strict || law || policy.blackouts.iter().any(|blackout| !blackout.countries.is_empty());
         let country = if asked { self.country() } else { String::new() };
         let zones = self.zones_of_plan(zone, strict, &country);
         let mut add = |when, drop, ramp, rule: Option<String>| {
@@ -44,7 +43,8 @@ impl Step<'_> {
                 add(when, blackout.drop, blackout.ramp, Some(rule));
             }
         }
-        let daily = |hours: &QuietHours| When::Daily { from: hours.from, to: hours.to, on: hours.on };
+        let daily =
+            |hours: &QuietHours| When::Daily { from: hours.from, to: hours.to, on: hours.on };
         let hours = policy.quiet_hours.iter().filter(|_| !exempt);
         for hours in hours.filter(|hours| hours.concerns(channel, &send.purpose)) {
             add(daily(hours), hours.drop, hours.ramp, None);

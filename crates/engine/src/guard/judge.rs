@@ -9,9 +9,7 @@ use crate::mutation::{Mutation, mutated};
 use crate::profile::Choice;
 use crate::step::Step;
 use crate::timing::ZoneUsed;
-use sojourn_model::{
-    CapReading, Inputs, KillTarget, Name, Outcome, Reason, Timestamp, Value,
-};
+use sojourn_model::{CapReading, Inputs, KillTarget, Name, Outcome, Reason, Timestamp, Value};
 use sojourn_rules::{AtCap, Cap, Send};
 
 /// A verdict with everything that its decision record says.

@@ -129,7 +129,8 @@ impl QuietPlan {
         };
         let mut until = at;
         for _ in 0..QUIET_JOINS_MAX {
-            let ends = self.windows.iter().filter_map(|window| Some((window.holding(until)?.1, window)));
+            let ends =
+                self.windows.iter().filter_map(|window| Some((window.holding(until)?.1, window)));
             match ends.max_by_key(|(end, window)| (*end, window.ramp)) {
                 Some((end, window)) => {
                     assert!(end > until, "an interval that holds an instant ends after it");

@@ -165,10 +165,8 @@ pub(crate) fn key_remedy<'k>(
     written: &str,
     channels: impl IntoIterator<Item = &'k str> + Clone,
 ) -> String {
-    let known: Vec<&str> = ["minimum_age", "quiet_hours", "about", "sources"]
-        .into_iter()
-        .chain(channels)
-        .collect();
+    let known: Vec<&str> =
+        ["minimum_age", "quiet_hours", "about", "sources"].into_iter().chain(channels).collect();
     suggest(written, known, "declare the channel under `channels` in sojourn.yaml")
 }
 

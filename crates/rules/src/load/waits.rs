@@ -26,8 +26,7 @@ pub(super) fn wait(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind>
         );
     }
     let inner = Table::new(source, node, "`wait`")?;
-    let wait =
-        if inner.has("until_date") { until_date(reading, &inner) } else { until(&inner) };
+    let wait = if inner.has("until_date") { until_date(reading, &inner) } else { until(&inner) };
     inner.finish();
     wait.map(StepKind::Wait)
 }
