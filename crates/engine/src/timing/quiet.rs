@@ -129,14 +129,17 @@ impl QuietPlan {
         };
         let mut until = at;
         for _ in 0..QUIET_JOINS_MAX {
-            let ends =
-                self.windows.iter().filter_map(|window| Some((window.holding(until)?.1, window)));
+            let spans = &mut quiet.span;
+            let ends = self.windows.iter().filter_map(|window| {
+                let (_, end) = window.holding(until)?;
+                *spans |= matches!(window.when, When::Span { .. });
+                Some((end, window))
+            });
             match ends.max_by_key(|(end, window)| (*end, window.ramp)) {
                 Some((end, window)) => {
                     assert!(end > until, "an interval that holds an instant ends after it");
                     until = end;
                     quiet.ramp = window.ramp;
-                    quiet.span |= matches!(window.when, When::Span { .. });
                 }
                 None => {
                     quiet.until = Some(until);
