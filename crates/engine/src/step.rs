@@ -445,7 +445,8 @@ impl Step<'_> {
     /// Cancels what was reserved, is not sent yet, and may not be sent any more (CON-2).
     pub(crate) fn cancel_forbidden(&mut self) {
         let now = self.now;
-        let country = if self.shared.law.regimes { self.country() } else { String::new() };
+        let regimes = self.shared.law.regimes;
+        let country = if regimes { self.country() } else { String::new() };
         let policy = self.shared.current.as_ref().map(|current| &current.definitions.policy);
         let Profile { sends, suppressions, consents, confirmed, .. } = &mut *self.profile;
         let suppressed =
@@ -453,7 +454,10 @@ impl Step<'_> {
         let revoked = sends.cancel(|send| {
             let purpose = policy.and_then(|policy| policy.purpose(&send.purpose)).map(|(_, p)| p);
             let service = purpose.map_or(&*send.purpose == "service", |purpose| purpose.service);
-            let regime = regime_of(policy, &country, &send.channel, &send.purpose);
+            let regime = match regimes {
+                true => regime_of(policy, &country, &send.channel, &send.purpose),
+                false => sojourn_rules::Regime::OptIn,
+            };
             let topic = send.topic.as_deref();
             let (channel, endpoint, purpose) = (&send.channel, &send.endpoint, &send.purpose);
             let ask = Ask { channel, endpoint, purpose, topic, service, regime };

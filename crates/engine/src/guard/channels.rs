@@ -122,8 +122,7 @@ impl Step<'_> {
         let policy = self.shared.current.as_ref().map(|current| &current.definitions.policy);
         let purpose = policy.and_then(|policy| policy.purpose(&send.purpose)).map(|(_, p)| p);
         let service = purpose.map_or(&*send.purpose == "service", |purpose| purpose.service);
-        let country = if self.shared.law.regimes { self.country() } else { String::new() };
-        let regime = regime_of(policy, &country, channel, &send.purpose);
+        let regime = self.regime(channel, &send.purpose);
         let topic = send.topic.as_deref();
         // CON-1: nothing recorded is no, unless the operator has enabled an opt-out.
         let ask = Ask { channel, endpoint, purpose: &send.purpose, topic, service, regime };
@@ -147,6 +146,15 @@ impl Step<'_> {
             return jurisdiction(format!("under {age}"));
         }
         Ok(consent)
+    }
+
+    /// What permits a message to this person.
+    pub(super) fn regime(&self, channel: &str, purpose: &str) -> Regime {
+        if !self.shared.law.regimes {
+            return Regime::OptIn;
+        }
+        let policy = self.shared.current.as_ref().map(|current| &current.definitions.policy);
+        regime_of(policy, &self.country(), channel, purpose)
     }
 
     /// The minimum age of the person's country, when their birthday says that they are younger.

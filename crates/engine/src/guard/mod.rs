@@ -7,6 +7,7 @@ mod channels;
 mod content;
 mod hours;
 mod judge;
+mod put_off;
 
 pub(crate) use channels::regime_of;
 
@@ -177,7 +178,12 @@ impl Step<'_> {
                 self.approve(message, &candidate, judged, decision_id);
                 Flow::Go(next)
             }
-            Outcome::Suppress => Flow::Go(next),
+            Outcome::Suppress => {
+                if let Some(cap) = judged.put_off {
+                    self.put_off_message(message, &candidate, cap);
+                }
+                Flow::Go(next)
+            }
             Outcome::Defer => {
                 let until = judged.until.expect("a deferral says until when");
                 assert!(until > self.now, "a deferral ends later");
@@ -258,6 +264,7 @@ impl Step<'_> {
         decision: DecisionId,
     ) {
         let step = message.step().clone();
+        let shows_items = judged.shows_items;
         let endpoint = judged.endpoint.clone().expect("an approval has an endpoint");
         let run = &self.profile.runs[message.place];
         let id = ActionId(run.candidate());
@@ -307,6 +314,9 @@ impl Step<'_> {
             journey: message.journey().clone(),
             step,
         };
+        if shows_items {
+            self.taken_along(message, &reserved.channel, &reserved.endpoint);
+        }
         self.profile.sends.reserve(reserved, self.shared.keep_sends);
         self.effects.push(Effect::Action(Box::new(action)));
     }

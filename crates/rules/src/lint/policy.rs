@@ -1,7 +1,7 @@
 //! policy.yaml against everything else: labels that nothing carries, rules that the law would not like.
 
 use super::hours::{always_blacked_out, never_open};
-use crate::definitions::{Journey, Policy, Regime};
+use crate::definitions::{AtCap, Journey, Policy, Regime};
 use crate::finding::{Source, suggest};
 use crate::load::{Context, KNOWN_CHANNELS, key_remedy, shipped_jurisdictions};
 use crate::yaml::Place;
@@ -11,6 +11,9 @@ use std::sync::Arc;
 pub(crate) fn policy(source: Source<'_>, context: &Context<'_>, journeys: &[Arc<Journey>]) {
     for (cap, place) in context.policy.caps.iter().zip(&context.policy_places.caps) {
         let scope = &cap.scope;
+        if cap.at_cap == AtCap::Digest {
+            super::steps::items_shown(source, context, *place);
+        }
         if let Some(channel) = &scope.channel {
             channel_known(source, context, *place, channel);
         }
