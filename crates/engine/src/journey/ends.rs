@@ -2,6 +2,7 @@
 
 use super::{End, Pinned, RunId, RunState};
 use crate::Effect;
+use crate::caps::SendState;
 use crate::event::EventView;
 use crate::mutation::{Mutation, mutated};
 use crate::scope::EventRef;
@@ -53,7 +54,8 @@ impl Step<'_> {
         let occurred = event.stamp.occurred;
         let mut sends = self.profile.sends.as_slice().iter();
         let sent = sends.find(|send| {
-            (send.action.0.profile, send.action.0.run) == run.id() && send.at > occurred
+            let ours = (send.action.0.profile, send.action.0.run) == run.id();
+            ours && send.at > occurred && send.state != SendState::Failed
         });
         if let Some(send) = sent {
             let detail = format!("{} would not have been sent: {} was late", send.step, event.name);
