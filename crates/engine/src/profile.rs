@@ -61,6 +61,18 @@ pub(crate) enum Choice {
     Arm { journey: Name, split: Name, arm: Name },
 }
 
+/// Counts the changes of what conditions read of a person beside their history: attributes,
+/// identifiers, zone. Only for the shortcuts of [`crate::shortcut`]: not stored, and no part of who
+/// somebody is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Revision(pub(crate) u32);
+
+impl PartialEq for Revision {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
 /// A person.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
@@ -104,6 +116,8 @@ pub struct Profile {
     pub(crate) absorbed_early: Vec<MergeId>,
     /// Merges that can be taken back, newest last.
     pub(crate) undo: Vec<Undo>,
+    #[serde(skip)]
+    pub(crate) revision: Revision,
 }
 
 impl Profile {
@@ -134,7 +148,13 @@ impl Profile {
             arbitration_until: None,
             absorbed_early: Vec::new(),
             undo: Vec::new(),
+            revision: Revision::default(),
         }
+    }
+
+    /// Something that conditions read has changed.
+    pub(crate) fn revise(&mut self) {
+        self.revision.0 = self.revision.0.wrapping_add(1);
     }
 
     /// Notes that a touchpoint carried an identifier.
@@ -142,9 +162,20 @@ impl Profile {
         match self.identifiers.binary_search_by(|held| held.identifier.cmp(identifier)) {
             Ok(place) => {
                 let seen = &mut self.identifiers[place].last_seen;
-                *seen = (*seen).max(occurred);
+                if occurred <= *seen {
+                    return;
+                }
+                *seen = occurred;
+                // Which one of its kind was seen last may be another one now.
+                let kind = &self.identifiers[place].identifier.kind;
+                let same = |place: Option<&Held>| place.is_some_and(|h| h.identifier.kind == *kind);
+                let before = place.checked_sub(1).and_then(|place| self.identifiers.get(place));
+                if same(before) || same(self.identifiers.get(place + 1)) {
+                    self.revise();
+                }
             }
             Err(place) => {
+                self.revise();
                 let held = Held { identifier: identifier.clone(), last_seen: occurred };
                 self.identifiers.insert(place, held);
             }
@@ -176,9 +207,13 @@ impl Profile {
                 }
                 let changed = known.value != attribute.value;
                 *known = attribute;
+                if changed {
+                    self.revise();
+                }
                 Some(changed)
             }
             Err(place) => {
+                self.revise();
                 self.attributes.insert(place, (name.clone(), attribute));
                 Some(true)
             }

@@ -109,6 +109,8 @@ pub(crate) struct Step<'a> {
     pub(crate) sub: u32,
     /// Journeys whose digests took in the event being applied: it starts no run of them.
     pub(crate) collected: Vec<Name>,
+    /// What need not be looked at again.
+    pub(crate) found: crate::shortcut::Found,
 }
 
 impl Step<'_> {
@@ -234,7 +236,10 @@ impl Step<'_> {
         {
             let newer = self.profile.context_zone.as_ref().is_none_or(|(_, since)| *since <= at);
             if newer && crate::timing::parse_zone(&zone).is_some() {
-                self.profile.context_zone = Some((zone, at));
+                let known = self.profile.context_zone.replace((zone, at)).map(|(zone, _)| zone);
+                if known != self.profile.context_zone.as_ref().map(|(zone, _)| zone.clone()) {
+                    self.profile.revise();
+                }
             }
         }
         if text.contains("\"locale\"")

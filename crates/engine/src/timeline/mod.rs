@@ -172,6 +172,12 @@ impl History {
         series.points.get(from).map(|point| point.stamp.occurred.plus(window))
     }
 
+    /// When the newest event that is kept occurred.
+    pub(crate) fn newest(&self) -> Option<Timestamp> {
+        let last = self.series.iter().filter_map(|series| series.points.last());
+        last.map(|point| point.stamp.occurred).max()
+    }
+
     /// The union of both (semantics 2). Gives how many points a limit dropped.
     pub(crate) fn merge(&mut self, other: Self) -> usize {
         let mut dropped = 0;
