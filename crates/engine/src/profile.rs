@@ -177,6 +177,7 @@ impl Profile {
             Err(place) => {
                 self.revise();
                 let held = Held { identifier: identifier.clone(), last_seen: occurred };
+                make_room(&mut self.identifiers);
                 self.identifiers.insert(place, held);
             }
         }
@@ -214,6 +215,7 @@ impl Profile {
             }
             Err(place) => {
                 self.revise();
+                make_room(&mut self.attributes);
                 self.attributes.insert(place, (name.clone(), attribute));
                 Some(true)
             }
@@ -304,6 +306,14 @@ impl Profile {
     /// The first choice that `pick` answers.
     pub(crate) fn choice<T>(&self, pick: impl Fn(&Choice) -> Option<T>) -> Option<T> {
         self.choices.iter().find_map(pick)
+    }
+}
+
+/// Makes room for one more item, sparingly: most people have one or two of most things, and a list
+/// of the usual growth would have room for four.
+pub(crate) fn make_room<T>(list: &mut Vec<T>) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(1 + list.len() / 2);
     }
 }
 

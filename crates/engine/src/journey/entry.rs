@@ -5,7 +5,7 @@ use crate::event::EventView;
 use crate::installed::Installed;
 use crate::limits::{ENTRY_KEYS_MAX, RUNS_MAX};
 use crate::mutation::{Mutation, mutated};
-use crate::profile::earlier;
+use crate::profile::{earlier, make_room};
 use crate::scope::EventRef;
 use crate::step::{Said, Step};
 use sojourn_model::{Name, NoteKind, RunKey, Timestamp, Value};
@@ -368,6 +368,7 @@ impl Step<'_> {
         let id = run.id();
         assert!(self.profile.run_place(id).is_none(), "a sequence is given once");
         self.profile.next_run += 1;
+        make_room(&mut self.profile.runs);
         self.profile.runs.push(run);
         *self.registers.pins.entry(installed.definitions.version).or_default() += 1;
         let at_most = journey.entry.at_most.map_or(0, |(at_most, _)| at_most);
