@@ -356,12 +356,7 @@ fn visit(expr: &Expr, seen: &mut dyn FnMut(Root, &[Name])) {
 }
 
 /// Whether an expression asks for what happened, segments included; adds the events to `events`.
-fn asks(
-    expr: &Expr,
-    definitions: &Definitions,
-    depth: usize,
-    events: &mut Vec<Name>,
-) -> bool {
+fn asks(expr: &Expr, definitions: &Definitions, depth: usize, events: &mut Vec<Name>) -> bool {
     let before = events.len();
     let mut inner = |part: &Expr| _ = asks(part, definitions, depth, events);
     match expr {

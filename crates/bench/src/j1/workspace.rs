@@ -26,8 +26,13 @@ pub fn files_with(journeys: usize) -> Files {
                 segments += &format!("  did-{n}: {{ when: \"count('Other {n}', '30d') >= 3\" }}\n");
                 format!("{{ segment: {{ enter: did-{n} }} }}")
             }
-            4 => format!("{{ date: {{ attribute: birthday, offset: -{}d, at: \"09:00\" }} }}", n % 28),
-            _ => "{ schedule: { cron: \"0 9 1 1 *\", zone: local, audience: everybody } }".to_owned(),
+            4 => format!(
+                "{{ date: {{ attribute: birthday, offset: -{}d, at: \"09:00\" }} }}",
+                n % 28
+            ),
+            _ => {
+                "{ schedule: { cron: \"0 9 1 1 *\", zone: local, audience: everybody } }".to_owned()
+            }
         };
         if matches!(n % 6, 0 | 3) {
             events += &format!("  Other {n}: {{ channel: web }}\n");

@@ -88,7 +88,8 @@ impl Partition {
         {
             self.wakes.set(id, profile.wake());
         }
-        self.profiles.insert(id, Slot { stored, dirty: false, used: true, found: Found::default() });
+        self.profiles
+            .insert(id, Slot { stored, dirty: false, used: true, found: Found::default() });
         self.resident.push(id);
         Ok(())
     }

@@ -139,9 +139,8 @@ impl History {
         let after = call.window.map(|window| now.minus(window));
         let series = self.series(&call.event);
         let points = series.into_iter().flat_map(move |series| {
-            let from = after.map_or(0, |after| {
-                series.points.partition_point(|point| point.occurred <= after)
-            });
+            let from = after
+                .map_or(0, |after| series.points.partition_point(|point| point.occurred <= after));
             let to = series.points.partition_point(|point| point.occurred <= now);
             series.points[from.min(to)..to].iter().map(move |point| (series, point))
         });
