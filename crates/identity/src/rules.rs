@@ -63,7 +63,11 @@ impl IdentityRules {
         Self {
             limits: limits.collect(),
             non_joining: apart.map(|rule| rule.kind.clone()).collect(),
-            blocked: plan.blocked_values.iter().map(|value| value.as_str().to_lowercase()).collect(),
+            blocked: plan
+                .blocked_values
+                .iter()
+                .map(|value| value.as_str().to_lowercase())
+                .collect(),
             shared_sources: shared.map(|source| source.id.clone()).collect(),
             salt: workspace.name.clone(),
             normalizer: Normalizer::new(workspace, plan),
