@@ -27,7 +27,8 @@ events:
   Ping: { channel: web, properties: { n: { type: number } } }
   Pong: { channel: web, properties: { n: { type: number } } }
   Seen: { channel: web }
-attributes: { points: { type: number }, tier: { type: string }, birthday: { type: date } }
+attributes:
+  { points: { type: number }, tier: { type: string }, email: { type: string }, birthday: { type: date } }
 ";
 const SEGMENTS: &str = r#"
 segments:
