@@ -216,6 +216,9 @@ fn cap_words(decision: &Decision, definitions: Option<&Definitions>) -> String {
         // The record names the deciding rule even when the reading itself has room again.
         text = format!("the cap {} is full", decision.inputs.rule.as_deref().unwrap_or("?"));
     }
+    if let Some(then) = &decision.inputs.detail {
+        let _ = write!(text, ": it {then}");
+    }
     text
 }
 

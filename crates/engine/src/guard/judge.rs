@@ -34,6 +34,10 @@ pub(crate) struct Judged {
     pub(crate) next_quiet: Option<(Timestamp, Option<Timestamp>)>,
     pub(crate) locale: Name,
     pub(crate) variables: Value,
+    /// The full cap that puts what the message would have shown off into the next one.
+    pub(crate) put_off: Option<Name>,
+    /// An approval that shows what was put off before.
+    pub(crate) shows_items: bool,
 }
 
 /// Caps that match a message on one channel.
@@ -72,6 +76,8 @@ impl Step<'_> {
             next_quiet: None,
             locale: "".into(),
             variables: Value::Null,
+            put_off: None,
+            shows_items: false,
         }
     }
 
@@ -218,8 +224,11 @@ impl Step<'_> {
                     Some(free) => return judged.defer(Reason::Cap, free),
                     None => return judged.refuse(Reason::Cap, None),
                 },
-                // A digest is made by a step of its own; until a message can carry one, it drops.
-                AtCap::Fallback | AtCap::Drop | AtCap::Digest => {
+                AtCap::Digest => {
+                    judged.put_off = Some(cap.id.clone());
+                    return judged.refuse(Reason::Cap, Some("goes into the next message".into()));
+                }
+                AtCap::Fallback | AtCap::Drop => {
                     return judged.refuse(Reason::Cap, None);
                 }
             }
@@ -283,9 +292,11 @@ impl Step<'_> {
 
     /// The last check: what the template needs is there.
     fn approved(&self, message: Message<'_>, mut judged: Judged) -> Judged {
-        match self.content(message) {
+        let endpoint = judged.endpoint.as_deref().unwrap_or_default();
+        match self.content(message, &judged.channel, endpoint) {
             Err(missing) => judged.refuse(Reason::Content, Some(missing)),
-            Ok((locale, variables)) => {
+            Ok((locale, variables, shows_items)) => {
+                judged.shows_items = shows_items;
                 judged.outcome = match judged.reason {
                     None => Outcome::Approve,
                     Some(_) => Outcome::Reroute,

@@ -13,6 +13,7 @@ const ADJUSTABLE: &[&str] = &[
     "always-true",
     "children",
     "covered-arm",
+    "digest-unseen",
     "duplicate",
     "duplicate-step",
     "expires-first",

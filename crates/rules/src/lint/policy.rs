@@ -1,6 +1,6 @@
 //! policy.yaml against everything else: labels that nothing carries, hours that are never left.
 
-use crate::definitions::{Journey, Policy};
+use crate::definitions::{AtCap, Journey, Policy};
 use crate::finding::{Source, suggest};
 use crate::load::{Context, KNOWN_CHANNELS};
 use crate::yaml::Place;
@@ -12,6 +12,9 @@ const DAY_MINUTES: usize = 24 * 60;
 pub(crate) fn policy(source: Source<'_>, context: &Context<'_>, journeys: &[Arc<Journey>]) {
     for (cap, place) in context.policy.caps.iter().zip(&context.policy_places.caps) {
         let scope = &cap.scope;
+        if cap.at_cap == AtCap::Digest {
+            super::steps::items_shown(source, context, *place);
+        }
         if let Some(channel) = &scope.channel {
             channel_known(source, context, *place, channel);
         }

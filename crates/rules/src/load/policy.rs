@@ -180,9 +180,6 @@ fn cap(source: Source<'_>, node: &Node, place: usize) -> Option<Cap> {
         labels.finish();
     }
     let at_cap = table.choice("at_cap", AT_CAP).unwrap_or(AtCap::Drop);
-    if at_cap == AtCap::Digest {
-        super::not_yet(&source, table.key_place("at_cap"), "at_cap: digest");
-    }
     table.get("about");
     table.finish();
     Some(Cap { id, at_most: at_most?, per: per?, scope, at_cap })

@@ -294,7 +294,7 @@ fn journey_steps() {
     send("template: t, channels: [email], best_time: 24h", &[]);
     send("template: t, channels: [email], best_time: 0s", &["journeys/j.yaml:8 bad-duration"]);
     send("template: t, channels: [email], best_time: 8d", &["journeys/j.yaml:8 bad-duration"]);
-    send("template: t, channels: [email], at_cap: digest", &["journeys/j.yaml:8 not-yet"]);
+    send("template: t, channels: [email], at_cap: digest", &["journeys/j.yaml:8 digest-unseen"]);
     send("template: t, channels: [email], purpose: feedback", &["journeys/j.yaml:8 no-cap"]);
 }
 
