@@ -139,6 +139,8 @@ pub struct Profile {
     pub(crate) absorbed_early: Vec<MergeId>,
     /// Merges that can be taken back, newest last.
     pub(crate) undo: Vec<Undo>,
+    /// Grants that were confirmed from the endpoint itself; they stand in `consents` too.
+    pub(crate) confirmed: Consents,
     #[serde(skip)]
     pub(crate) revision: Revision,
 }
@@ -171,6 +173,7 @@ impl Profile {
             arbitration_until: None,
             absorbed_early: Vec::new(),
             undo: Vec::new(),
+            confirmed: Consents::default(),
             revision: Revision::default(),
         }
     }
