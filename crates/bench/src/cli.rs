@@ -30,6 +30,9 @@ enum Command {
         /// Leave notes out
         #[arg(long)]
         no_notes: bool,
+        /// Journeys in all; nothing in the input concerns those beyond the job's own
+        #[arg(long, default_value_t = 3)]
+        journeys: usize,
     },
     /// Posts the job's touchpoints to a running gateway and reads the server's CPU time
     Http {
@@ -82,6 +85,9 @@ enum Command {
         /// People
         #[arg(long, default_value_t = 100_000)]
         people: u32,
+        /// Journeys in all; nothing in the input concerns those beyond the job's own
+        #[arg(long, default_value_t = 3)]
+        journeys: usize,
     },
 }
 
@@ -95,12 +101,12 @@ pub fn run(cli: Cli) -> Result<()> {
         span_ms: 86_400_000,
     };
     match cli.command {
-        Command::Engine { touchpoints, people, partitions, resident, no_notes } => {
+        Command::Engine { touchpoints, people, partitions, resident, no_notes, journeys } => {
             let folder = tempfile::Builder::new().prefix("sojourn-bench-").tempdir_in(".")?;
             let settings = settings(people, touchpoints);
             engine::run(
                 folder.path(),
-                engine::Run { settings, partitions, resident, notes: !no_notes },
+                engine::Run { settings, partitions, resident, notes: !no_notes, journeys },
             )
         }
         Command::Http { address, key, pid, batch, requests, connections } => {
@@ -123,8 +129,8 @@ pub fn run(cli: Cli) -> Result<()> {
             let run = latency::Run { program, rate, batch, seconds, connections, settings };
             latency::run(folder.path(), &run)
         }
-        Command::Events { folder, touchpoints, people } => {
-            j1::write_events(&folder, settings(people, touchpoints))
+        Command::Events { folder, touchpoints, people, journeys } => {
+            j1::write_events(&folder, settings(people, touchpoints), journeys)
         }
     }
 }
