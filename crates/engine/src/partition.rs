@@ -153,6 +153,9 @@ pub struct Partition {
     resident: Vec<ProfileId>,
     hand: usize,
     pass: u64,
+    /// Place of the next event of the record being applied: what its timers bring about comes before
+    /// the record itself, and of two things at one instant the later has the later place.
+    sub: u32,
 }
 
 impl Partition {
@@ -183,6 +186,7 @@ impl Partition {
             resident: Vec::new(),
             hand: 0,
             pass: 0,
+            sub: 0,
         }
     }
 
@@ -252,6 +256,7 @@ impl Partition {
         effects: &mut Effects,
     ) {
         let log_time = log_time.max(self.now);
+        self.sub = 0;
         self.fire_due(position, log_time, effects);
         self.now = log_time;
         match record {
@@ -340,12 +345,13 @@ impl Partition {
             queue: VecDeque::new(),
             updated: false,
             chained: 0,
-            sub: 0,
+            sub: self.sub,
             collected: Vec::new(),
         };
         step.prepare();
         let result = pass(&mut step);
         step.arm_entries(at.now);
+        self.sub = step.sub;
         slot.used = true;
         if !slot.dirty {
             slot.dirty = true;
