@@ -156,6 +156,9 @@ pub struct Partition {
     resident: Vec<ProfileId>,
     hand: usize,
     pass: u64,
+    /// Place of the next event of the record being applied: what its timers bring about comes before
+    /// the record itself, and of two things at one instant the later has the later place.
+    sub: u32,
 }
 
 impl Partition {
@@ -187,6 +190,7 @@ impl Partition {
             resident: Vec::new(),
             hand: 0,
             pass: 0,
+            sub: 0,
         }
     }
 
@@ -261,6 +265,7 @@ impl Partition {
         effects: &mut Effects,
     ) {
         let log_time = log_time.max(self.now);
+        self.sub = 0;
         self.fire_due(position, log_time, effects);
         self.now = log_time;
         match record {
@@ -369,7 +374,7 @@ impl Partition {
             queue: VecDeque::new(),
             updated: false,
             chained: 0,
-            sub: 0,
+            sub: self.sub,
             collected: Vec::new(),
             found: slot.found,
         };
@@ -377,6 +382,7 @@ impl Partition {
         let result = pass(&mut step);
         step.arm_entries(at.now);
         slot.found = step.found;
+        self.sub = step.sub;
         slot.used = true;
         if !slot.dirty {
             slot.dirty = true;
