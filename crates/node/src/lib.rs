@@ -4,6 +4,7 @@
 //! [`simulate`] runs the same engine over a file; [`Queries`] answers what people ask.
 
 mod admin;
+pub mod chance;
 mod clock;
 mod definitions;
 mod diff;

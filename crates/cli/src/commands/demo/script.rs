@@ -4,7 +4,7 @@
 //! at minute 0 tells who was known before and what they bought.
 
 use super::cast::{FEATURED, Person};
-use super::chance::Chance;
+use sojourn_node::chance::Chance;
 use crate::when;
 use serde_json::{Value, json};
 use sojourn_model::{DurationMs, Timestamp};
