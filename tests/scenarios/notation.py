@@ -235,9 +235,9 @@ class Case:
         self.events, self.expected, self.policy, self.files = events, expected, policy, files
         self.versions, self.end = versions, end
 
-    def write_workspace(self, workspace, journeys):
+    def write_workspace(self, workspace, journeys, policy):
         content = base()
-        content["policy.yaml"].update(self.policy)
+        content["policy.yaml"].update(policy)
         for j in journeys:
             content[f"journeys/{j['journey']}.yaml"] = j
         content["templates/t/en.yaml"] = {"subject": "Hello", "body": "en.txt"}
@@ -250,9 +250,10 @@ class Case:
             target.write_text(what if isinstance(what, str) else yaml(what), encoding="utf-8")
 
     def write(self, folder):
-        self.write_workspace(folder / "ws", self.journeys)
-        for name, journeys in self.versions.items():
-            self.write_workspace(folder / "ws" / name, journeys)
+        self.write_workspace(folder / "ws", self.journeys, self.policy)
+        for name, version in self.versions.items():
+            journeys, policy = version if isinstance(version, tuple) else (version, {})
+            self.write_workspace(folder / "ws" / name, journeys, {**self.policy, **policy})
         events = sorted(self.events, key=lambda e: e["receivedAt"].replace("Z", "+") if "." in e["receivedAt"] else e["receivedAt"].replace("Z", ".000+"))
         events.append(line(self.end, type="track", event="Noop", properties={}, userId="nobody"))
         for number, event in enumerate(events):
@@ -267,7 +268,8 @@ class Case:
 def case(name, note, journeys, events, expected, files=None, versions=None, end=END, **policy):
     """Adds a case; `events` may nest lists (as `known()` returns one).
 
-    `versions`: folders beside the workspace's files with other journeys, for the command `publish`.
+    `versions`: folders beside the workspace's files for the command `publish`, each with its journeys,
+    or with its journeys and what is different in its policy.
     """
     flat = []
     for one in events:

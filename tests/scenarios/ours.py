@@ -660,4 +660,5 @@ case("oj38-late-entry-refused-by-a-later-exit", "1: with an exit condition: an o
       track("Order Completed", "11:00", properties={"total": 60}), ping("11:30", occurred="10:45")], [yes("10:30")])
 
 import entries  # noqa: E402,F401  (adds its own)
+import field  # noqa: E402,F401  (adds its own)
 import steps  # noqa: E402,F401  (adds its own)
