@@ -232,8 +232,19 @@ fn a_made_up_history_is_rehearsed_and_the_same_twice() {
         let rehearse = |seed: &str, kept: &str, out: &str| {
             let (kept, out) = (path(kept), path(out));
             let run = sojourn(&[
-                "simulate", &workspace, "--generate", "150", "--days", "45", "--seed", seed,
-                "--keep", &kept, "--decisions", &out, "--json",
+                "simulate",
+                &workspace,
+                "--generate",
+                "150",
+                "--days",
+                "45",
+                "--seed",
+                seed,
+                "--keep",
+                &kept,
+                "--decisions",
+                &out,
+                "--json",
             ]);
             assert_eq!(run.code, 0, "{template}: {}", run.err);
             let json: serde_json::Value = serde_json::from_str(&run.out).unwrap();
@@ -270,8 +281,16 @@ fn a_made_up_history_is_rehearsed_and_the_same_twice() {
         let out = path("replayed.jsonl");
         let end = "2026-02-19T00:00:00Z";
         let kept = path("events.jsonl");
-        let replay =
-            sojourn(&["simulate", &workspace, "--events", &kept, "--until", end, "--decisions", &out]);
+        let replay = sojourn(&[
+            "simulate",
+            &workspace,
+            "--events",
+            &kept,
+            "--until",
+            end,
+            "--decisions",
+            &out,
+        ]);
         assert_eq!(replay.code, 0, "{}", replay.err);
         assert!(std::fs::read(out).unwrap() == decisions, "{template}");
     }

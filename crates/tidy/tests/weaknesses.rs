@@ -17,8 +17,11 @@ fn cases() -> BTreeSet<String> {
         entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>()
     };
     let name = |path: std::path::PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
-    let mut cases: BTreeSet<String> = entries(&folder.join("given")).into_iter().map(name).collect();
-    for path in entries(&folder).into_iter().filter(|path| path.extension().is_some_and(|e| e == "py")) {
+    let mut cases: BTreeSet<String> =
+        entries(&folder.join("given")).into_iter().map(name).collect();
+    for path in
+        entries(&folder).into_iter().filter(|path| path.extension().is_some_and(|e| e == "py"))
+    {
         let text = std::fs::read_to_string(&path).expect("a text");
         let named = text.lines().filter_map(|line| line.strip_prefix("case(\"")?.split('"').next());
         cases.extend(named.map(str::to_owned));

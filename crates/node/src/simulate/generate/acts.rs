@@ -2,9 +2,9 @@
 
 use super::people::{Person, put};
 use super::values::Values;
+use serde_json::{Value as Json, json};
 use sojourn_model::{IdentifierKind, Name, Timestamp};
 use sojourn_rules::{Definitions, ENGAGEMENT_EVENTS, EventPlan, FieldKind};
-use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
 /// What an event is in the course of a visit, told by its name.
@@ -27,7 +27,10 @@ pub(super) enum Class {
 /// Words of event names, in order of preference.
 const WORDS: [(Class, &[&str]); 4] = [
     (Class::First, &["signed up", "registered", "joined", "account created"]),
-    (Class::Look, &["view", "visit", "search", "screen", "page", "opened", "played", "stock", "price"]),
+    (
+        Class::Look,
+        &["view", "visit", "search", "screen", "page", "opened", "played", "stock", "price"],
+    ),
     (
         Class::Finish,
         &[
@@ -35,12 +38,24 @@ const WORDS: [(Class, &[&str]); 4] = [
             "no show", "cancel", "checked", "return", "lapsed", "ended",
         ],
     ),
-    (Class::Begin, &["cart", "basket", "book", "start", "begun", "enrol", "added", "moved", "wish"]),
+    (
+        Class::Begin,
+        &["cart", "basket", "book", "start", "begun", "enrol", "added", "moved", "wish"],
+    ),
 ];
 
 /// Stems of ids that name one instance of something that a person begins and finishes.
-const INSTANCES: [&str; 9] =
-    ["cart", "basket", "order", "booking", "appointment", "checkout", "payment", "invoice", "visit"];
+const INSTANCES: [&str; 9] = [
+    "cart",
+    "basket",
+    "order",
+    "booking",
+    "appointment",
+    "checkout",
+    "payment",
+    "invoice",
+    "visit",
+];
 
 /// Events that only providers and ourselves send, beside the answers.
 const NEVER: [&str; 15] = [
@@ -180,7 +195,8 @@ impl Act {
                 properties[&**name] = value;
             }
         }
-        let mut message = json!({ "type": "track", "event": &*self.event, "properties": properties });
+        let mut message =
+            json!({ "type": "track", "event": &*self.event, "properties": properties });
         self.say_who(definitions, person, till, &mut message);
         if self.class == Class::Finish {
             person.instance += 1;
@@ -190,7 +206,13 @@ impl Act {
 
     /// A till knows the card, when there is one in its hand; a site knows the browser, and mostly
     /// the customer.
-    fn say_who(&self, definitions: &Definitions, person: &mut Person, till: bool, message: &mut Json) {
+    fn say_who(
+        &self,
+        definitions: &Definitions,
+        person: &mut Person,
+        till: bool,
+        message: &mut Json,
+    ) {
         let signed_in = person.chance.percent(70);
         let mut names_by_property = false;
         for rule in &definitions.plan.identifiers {

@@ -172,6 +172,7 @@ impl History {
         for person in &mut people {
             let first = person.arrives == Some(day);
             if person.arrives.is_some_and(|arrives| day < arrives) {
+                self.visit_as_a_stranger(person, day);
                 continue;
             }
             if first || person.chance.per_mille(person.days_in_thousand) {
@@ -197,19 +198,42 @@ impl History {
         let resolved = zone.from_local_datetime(&local).earliest().or_else(|| {
             zone.from_local_datetime(&(local + chrono::TimeDelta::hours(1))).earliest()
         });
-        let utc = resolved.map_or_else(|| local.and_utc().timestamp_millis(), |at| at.timestamp_millis());
+        let utc =
+            resolved.map_or_else(|| local.and_utc().timestamp_millis(), |at| at.timestamp_millis());
         Timestamp(utc)
+    }
+
+    /// Before anybody knows their name, people with a card are known at the till, and by nothing
+    /// else: when they say who they are, two profiles become one.
+    fn visit_as_a_stranger(&mut self, person: &mut Person, day: u32) {
+        let till = self.places.iter().position(|place| place.till);
+        if let (true, Some(place)) = (person.card, till)
+            && person.chance.per_mille(person.days_in_thousand / 2)
+        {
+            self.acts(person, day, place, false);
+        }
     }
 
     fn visit(&mut self, person: &mut Person, day: u32, first: bool) {
         // Three in four visits go where the person mostly goes.
-        let all = Arc::clone(&self.places);
-        let places = all.len();
+        let places = self.places.len();
+        // Now and then from another browser, on which they may sign in or not.
+        person.browser = if person.chance.percent(15) { 2 } else { 1 };
         let place = match person.chance.percent(75) {
             true => (person.usual * person.usual / 100 * places / 100).min(places - 1),
             false => person.chance.below(places),
         };
-        let place = if first { all.iter().position(Place::welcomes).unwrap_or(0) } else { place };
+        let welcome = || self.places.iter().position(Place::welcomes).unwrap_or(0);
+        let place = if first { welcome() } else { place };
+        let at = self.acts(person, day, place, first);
+        self.answer(person, at);
+        self.change_mind(person, at);
+        self.enter_by_api(person, at);
+    }
+
+    /// What somebody does in one place; gives when they leave.
+    fn acts(&mut self, person: &mut Person, day: u32, place: usize, first: bool) -> Timestamp {
+        let all = Arc::clone(&self.places);
         let Place { source, till, .. } = &all[place];
         let till = *till;
         let home: Tz = self.definitions.workspace.time_zone.parse().unwrap_or(Tz::UTC);
@@ -238,9 +262,7 @@ impl History {
                 self.repeat(received, person.chance.between(500, 3_600_000));
             }
         }
-        self.answer(person, at);
-        self.change_mind(person, at);
-        self.enter_by_api(person, at);
+        at
     }
 
     /// The last line once more, with the same message id: a client that was not sure.
@@ -255,7 +277,8 @@ impl History {
 
     /// Now and then somebody looks at a message.
     fn answer(&mut self, person: &mut Person, at: Timestamp) {
-        if !person.chance.percent(12) || !self.definitions.workspace.channels.contains_key("email") {
+        if !person.chance.percent(12) || !self.definitions.workspace.channels.contains_key("email")
+        {
             return;
         }
         let event = ENGAGEMENT_EVENTS[usize::from(person.chance.percent(40))];
@@ -280,7 +303,8 @@ impl History {
     /// Journeys that begin by the API get some runs, too.
     fn enter_by_api(&mut self, person: &mut Person, at: Timestamp) {
         let by_api = |trigger: &Trigger| matches!(trigger, Trigger::Api);
-        let journeys: Vec<_> = self.definitions.journeys.iter().filter(|j| by_api(&j.entry.trigger)).collect();
+        let journeys: Vec<_> =
+            self.definitions.journeys.iter().filter(|j| by_api(&j.entry.trigger)).collect();
         if journeys.is_empty() || !person.chance.percent(3) {
             return;
         }

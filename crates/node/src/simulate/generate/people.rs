@@ -8,12 +8,8 @@ use sojourn_model::{IdentifierKind, Name, Timestamp};
 use sojourn_rules::{Definitions, Path};
 
 /// Zones of those who do not live in the workspace's.
-const ZONES: [Tz; 4] = [
-    Tz::Europe__Warsaw,
-    Tz::America__New_York,
-    Tz::Asia__Tokyo,
-    Tz::Australia__Sydney,
-];
+const ZONES: [Tz; 4] =
+    [Tz::Europe__Warsaw, Tz::America__New_York, Tz::Asia__Tokyo, Tz::Australia__Sydney];
 
 /// Somebody, with a stream of chance of their own: others do not change what they do.
 #[derive(Debug)]
@@ -30,6 +26,8 @@ pub(super) struct Person {
     pub(super) arrives: Option<u32>,
     /// What they have begun and not finished: a cart, an appointment.
     pub(super) instance: u32,
+    /// The browser they use today, of two.
+    pub(super) browser: u32,
     /// The day on which their address bounces for good.
     pub(super) bounces: Option<u32>,
     /// What they permit now.
@@ -71,6 +69,7 @@ impl Person {
             card,
             arrives,
             instance,
+            browser: 1,
             bounces,
             consents,
             chance,
@@ -85,7 +84,7 @@ impl Person {
             IdentifierKind::Email => format!("person-{number}@example.com"),
             // Mobile numbers of the United Kingdom.
             IdentifierKind::Phone => format!("+447400{number:06}"),
-            IdentifierKind::AnonymousId => format!("browser-{number}"),
+            IdentifierKind::AnonymousId => format!("browser-{number}-{}", self.browser),
             IdentifierKind::DeviceId => format!("device-{number}"),
             IdentifierKind::LoyaltyId if !self.card => return None,
             IdentifierKind::LoyaltyId => format!("CARD-{number}"),
@@ -97,7 +96,8 @@ impl Person {
     /// Puts every identifier whose place is not in the properties into a message.
     pub(super) fn identify(&self, definitions: &Definitions, message: &mut Json) {
         for rule in &definitions.plan.identifiers {
-            let place = rule.from.iter().find(|path| path.first().is_some_and(|p| &**p != "properties"));
+            let place =
+                rule.from.iter().find(|path| path.first().is_some_and(|p| &**p != "properties"));
             if let (Some(place), Some(value)) = (place, self.identifier(&rule.kind)) {
                 put(message, place, value.into());
             }
