@@ -3,7 +3,7 @@
 use crate::term::{self, Ink, paint};
 use clap::ValueEnum;
 use serde_json::json;
-use sojourn_rules::{Files, Finding, Severity};
+use sojourn_rules::{AppliedLevel, Files, Finding, Severity};
 
 /// How findings are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -23,13 +23,19 @@ pub(crate) enum Format {
 const SOURCE_MAX: usize = 110;
 
 /// The findings as text in `format`, without the last line break.
-pub(crate) fn render(findings: &[Finding], files: &Files, format: Format) -> String {
+pub(crate) fn render(
+    findings: &[Finding],
+    levels: &[AppliedLevel],
+    files: &Files,
+    format: Format,
+) -> String {
     match format {
         Format::Human => human(findings, files),
         Format::Json => pretty(&json!({
             "errors": count(findings, Severity::Error),
             "warnings": count(findings, Severity::Warning),
             "findings": findings,
+            "levels": levels,
         })),
         Format::Sarif => pretty(&sarif(findings)),
         Format::Github => {
@@ -37,6 +43,26 @@ pub(crate) fn render(findings: &[Finding], files: &Files, format: Format) -> Str
             lines.join("\n")
         }
     }
+}
+
+/// What `lint:` in policy.yaml changed, one line each, with its reason.
+pub(crate) fn levels(levels: &[AppliedLevel]) -> Vec<String> {
+    let line = |applied: &AppliedLevel| {
+        let level = match applied.setting.level {
+            None => "off",
+            Some(Severity::Error) => "error",
+            Some(Severity::Warning) => "warning",
+            Some(Severity::Info) => "info",
+        };
+        format!(
+            "  {} is {level} ({} finding{}): {}",
+            paint(Ink::Bold, &applied.setting.rule),
+            applied.findings,
+            if applied.findings == 1 { "" } else { "s" },
+            term::clean(&applied.setting.because),
+        )
+    };
+    levels.iter().map(line).collect()
 }
 
 /// How many findings are of `severity`.
@@ -176,7 +202,7 @@ mod tests {
     #[test]
     fn people_see_the_line_and_the_place() {
         assert_eq!(
-            render(&[finding()], &files(), Format::Human),
+            render(&[finding()], &[], &files(), Format::Human),
             "policy.yaml:2:3: error [unknown-key]\n  unknown key `at_mots`\n    2 │   at_mots: 1\n      \
              │   ^\n  → did you mean `at_most`?\n"
         );
@@ -185,7 +211,7 @@ mod tests {
     #[test]
     fn a_place_outside_the_file_shows_no_source() {
         let finding = Finding { line: 99, ..finding() };
-        assert!(!render(&[finding], &files(), Format::Human).contains('│'));
+        assert!(!render(&[finding], &[], &files(), Format::Human).contains('│'));
     }
 
     #[test]
@@ -193,7 +219,7 @@ mod tests {
         let finding =
             Finding { message: "50% of\nit".into(), file: "a,b.yaml".into(), ..finding() };
         assert_eq!(
-            render(&[finding], &files(), Format::Github),
+            render(&[finding], &[], &files(), Format::Github),
             "::error file=a%2Cb.yaml,line=2,col=3,title=unknown-key::50%25 of%0Ait did you mean \
              `at_most`?"
         );
@@ -201,7 +227,7 @@ mod tests {
 
     #[test]
     fn sarif_names_rules_once() {
-        let text = render(&[finding(), finding()], &files(), Format::Sarif);
+        let text = render(&[finding(), finding()], &[], &files(), Format::Sarif);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap().len(), 1);
         assert_eq!(value["runs"][0]["results"].as_array().unwrap().len(), 2);

@@ -75,6 +75,17 @@ fn lint_shows_a_typo_with_its_place_and_fails() {
 }
 
 #[test]
+fn lint_explains_a_rule() {
+    let explained = sojourn(&["lint", "--explain", "purpose-limitation"]);
+    assert_eq!(explained.code, 0, "{}", explained.err);
+    assert!(explained.out.starts_with("purpose-limitation\n"), "{}", explained.out);
+    assert!(explained.out.len() > 100, "{}", explained.out);
+    let unknown = sojourn(&["lint", "--explain", "purpose-limitatoin"]);
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.err.contains("no rule `purpose-limitatoin`"), "{}", unknown.err);
+}
+
+#[test]
 fn scenarios_hold_and_a_change_of_the_policy_shows_which_do_not() {
     let dir = tempfile::tempdir().unwrap();
     let shop = dir.path().to_str().unwrap();
@@ -420,6 +431,8 @@ fn a_running_workspace_answers_every_question() {
     std::fs::write(&policy, text.replace("at_most: 3", "at_most: 2")).unwrap();
     let plan = sojourn(&["publish", at, "--plan"]);
     assert!(plan.out.contains("at_most: 2") && plan.out.contains("would be"), "{}", plan.out);
+    assert!(plan.out.contains("cap weekly: limit 3 per local_week → 2 per"), "{}", plan.out);
+    assert!(plan.out.contains("abandoned-cart: up to"), "{}", plan.out);
     let published = sojourn(&["publish", at, "--author", "ada"]);
     assert_eq!(published.code, 0, "{}", published.err);
     assert!(published.out.contains("published version"), "{}", published.out);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::json;
 use sojourn_gateway::message::Converter;
 use sojourn_model::{Command, KillTarget, Record};
-use sojourn_ports::{Append, Gate, GateMark, Topic};
+use sojourn_ports::{Append, GateMark, Topic};
 use sojourn_proto::admin::admin_service_server::{AdminService, AdminServiceServer};
 use sojourn_proto::admin::{
     DoctorRequest, DoctorResponse, GetDecisionRequest, GetDecisionResponse, GetPersonRequest,
@@ -183,8 +183,8 @@ fn describe(command: &Command) -> String {
 }
 
 /// Plans or publishes.
-fn publish(inner: &Inner, request: PublishRequest) -> anyhow::Result<PublishResponse> {
-    let files = Files(request.files.into_iter().collect());
+fn publish(inner: &Inner, mut request: PublishRequest) -> anyhow::Result<PublishResponse> {
+    let files = Files(std::mem::take(&mut request.files).into_iter().collect());
     let draft = files.version();
     let before = inner.definitions.current()?;
     let old = match before {
@@ -205,21 +205,67 @@ fn publish(inner: &Inner, request: PublishRequest) -> anyhow::Result<PublishResp
             );
         }
     }
+    let running = before.map(|version| inner.definitions.get(version)).transpose()?;
+    let words = compiled
+        .definitions
+        .as_deref()
+        .map_or_else(Vec::new, |draft| crate::changes::in_words(running.as_deref(), draft));
+    let costs = compiled.definitions.as_deref().map(crate::changes::costs).unwrap_or_default();
     let published = if errors || request.plan {
         false
     } else {
         tracing::info!(version = %draft, author = request.author, approver = request.approver, "publishing");
-        matches!(inner.publish(&files)?, Published::Version(..))
+        let published = matches!(inner.publish(&files)?, Published::Version(..));
+        if published {
+            let audit = Command::Audit {
+                actor: request.author.as_str().into(),
+                at: inner.shared.clock.now(),
+                text: publish_record(&request, draft, &words, &compiled.levels).as_str().into(),
+            };
+            append_to_all(&*inner.shared.log, &Record::Command(audit))?;
+        }
+        published
     };
     let runs = inner.queries.live_runs()?;
     let report = json!({
         "findings": compiled.findings,
+        "levels": compiled.levels,
+        "words": words,
+        "messages_per_entry": costs,
         "published": published,
         "from": before.map(|version| version.to_string()),
         "files": crate::diff::files(&old, &files),
         "journeys": crate::diff::journeys(&old, &files, &runs),
     });
     Ok(PublishResponse { version: draft.to_string(), report_json: serde_json::to_vec(&report)? })
+}
+
+/// Characters of a publish's record in the audit log (LIM-1).
+const PUBLISH_RECORD_MAX: usize = 8_000;
+
+/// What the audit log keeps of a publish: the version, who approved it, what it changes, and the
+/// rules of the lint that it sets aside with their reasons.
+fn publish_record(
+    request: &PublishRequest,
+    version: sojourn_model::VersionId,
+    words: &[String],
+    levels: &[sojourn_rules::AppliedLevel],
+) -> String {
+    let mut text = format!("publishes version {version}");
+    if !request.approver.is_empty() {
+        text.push_str(&format!(", approved by {}", request.approver));
+    }
+    for level in levels {
+        let rule = &level.setting.rule;
+        let to =
+            level.setting.level.map_or("off".to_owned(), |to| format!("{to:?}").to_lowercase());
+        text.push_str(&format!("; lint {rule} is {to}: {}", level.setting.because));
+    }
+    for sentence in words {
+        text.push_str("; ");
+        text.push_str(sentence);
+    }
+    text.chars().take(PUBLISH_RECORD_MAX).collect()
 }
 
 /// A row of the tail.

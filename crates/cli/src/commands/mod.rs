@@ -15,6 +15,7 @@ mod simulate;
 mod snapshot;
 mod tail;
 mod test;
+mod topics;
 mod up;
 
 use crate::exit::{self, Exit};
@@ -93,6 +94,7 @@ enum Command {
     Enter(order::Enter),
     Snapshot(snapshot::Snapshot),
     Restore(snapshot::Restore),
+    Topics(topics::Topics),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }
@@ -122,6 +124,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Enter(args)) => args.run(globals),
         Some(Command::Snapshot(args)) => args.run(globals),
         Some(Command::Restore(args)) => args.run(globals),
+        Some(Command::Topics(args)) => args.run(globals),
         Some(Command::Doctor(args)) => args.run(globals),
         Some(Command::Completions(args)) => args.run(),
     }

@@ -36,7 +36,7 @@ impl Publish {
         let errors = findings::count(&compiled.findings, Severity::Error);
         if errors > 0 {
             let format = if globals.json { Format::Json } else { Format::Human };
-            term::line(&findings::render(&compiled.findings, &files, format));
+            term::line(&findings::render(&compiled.findings, &compiled.levels, &files, format));
             term::remark("nothing was published: mend the errors first");
             return Ok(Exit::Negative);
         }
@@ -85,6 +85,28 @@ fn show(version: &str, report: &Value, plan: bool) {
             text(&journey, "change"),
             term::grouped(runs),
             if runs == 1 { "" } else { "s" },
+        ));
+    }
+    for sentence in list("words") {
+        term::line(&format!("  {}", term::clean(sentence.as_str().unwrap_or_default())));
+    }
+    if plan && let Some(costs) = report["messages_per_entry"].as_object() {
+        for (journey, cost) in costs {
+            let cost = cost.as_f64().unwrap_or_default();
+            term::line(&format!(
+                "  {}: up to {} message{} per entry",
+                paint(Ink::Journey, &term::clean(journey)),
+                cost,
+                if (cost - 1.0).abs() < 1e-9 { "" } else { "s" },
+            ));
+        }
+    }
+    for level in list("levels") {
+        let to = level["level"].as_str().unwrap_or("off");
+        term::line(&format!(
+            "  lint {} is {to}: {}",
+            paint(Ink::Bold, &text(&level, "rule")),
+            text(&level, "because")
         ));
     }
     if files.is_empty() {

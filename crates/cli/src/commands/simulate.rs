@@ -256,7 +256,7 @@ fn linted(dir: &Path) -> Result<Option<Arc<Definitions>>> {
         .into_iter()
         .filter(|finding| finding.severity == Severity::Error)
         .collect();
-    eprintln!("{}", findings::render(&errors, &files, Format::Human));
+    eprintln!("{}", findings::render(&errors, &[], &files, Format::Human));
     term::remark("nothing was simulated: mend the errors first");
     Ok(None)
 }

@@ -55,7 +55,7 @@ impl Test {
             Ok(scenarios) => scenarios,
             Err(found) => {
                 let format = if globals.json { Format::Json } else { Format::Human };
-                term::line(&findings::render(&found, &files, format));
+                term::line(&findings::render(&found, &[], &files, format));
                 let errors = findings::count(&found, Severity::Error);
                 term::remark(&format!("nothing was run: mend the {} first", many(errors, "error")));
                 return Ok(Exit::Negative);

@@ -34,6 +34,9 @@ pub struct CommandLine {
     /// A folder of definitions.
     #[serde(default)]
     pub dir: Option<String>,
+    /// What becomes of the people inside when definitions are published; only `drain`.
+    #[serde(default)]
+    pub mode: Option<String>,
     /// An endpoint.
     #[serde(default)]
     pub endpoint: Option<String>,
@@ -77,7 +80,16 @@ impl CommandLine {
             "stop" => Order::All(Command::Stop { journey: journey()? }),
             "kill" => Order::All(Command::Kill { target: self.target() }),
             "release" => Order::All(Command::Release { target: self.target() }),
-            "publish" => Order::Publish(need("dir", &self.dir)?.to_string()),
+            "publish" => {
+                match self.mode.as_deref() {
+                    None | Some("drain") => {}
+                    Some(mode @ ("migrate" | "stop")) => bail!(
+                        "`mode: {mode}` is part of the language, but this version does not run it: leave it out (people inside keep their version), or stop the journey first"
+                    ),
+                    Some(other) => bail!("there is no mode `{other}`: publish with `drain`"),
+                }
+                Order::Publish(need("dir", &self.dir)?.to_string())
+            }
             "erase" => return person(Command::Erase),
             "unmerge" => return person(Command::Unmerge),
             "enter" => {
@@ -125,6 +137,11 @@ mod tests {
         );
         let error = order(r#"{"command":"pause"}"#).unwrap_err().to_string();
         assert_eq!(error, "command `pause` needs `journey`");
+        let publish =
+            |mode: &str| order(&format!(r#"{{"command":"publish","dir":"b","mode":"{mode}"}}"#));
+        assert_eq!(publish("drain").unwrap(), Order::Publish("b".into()));
+        assert!(publish("migrate").unwrap_err().to_string().contains("does not run it"));
+        assert!(publish("drian").is_err());
         assert!(order(r#"{"command":"dance"}"#).is_err());
         assert!(order(r#"{"command":"pause","jurney":"x"}"#).is_err());
     }

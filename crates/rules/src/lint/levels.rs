@@ -76,7 +76,11 @@ pub(crate) fn load(source: Source<'_>, table: &Table<'_>) -> Vec<LintLevel> {
                 "unknown-rule",
                 place,
                 format!("lint has no rule `{rule}`"),
-                suggest(&rule, nearest(&rule, rules()), "see LINTS.md"),
+                suggest(
+                    &rule,
+                    nearest(&rule, rules()),
+                    "see LINTS.md, or `sojourn lint --explain RULE`",
+                ),
             );
             continue;
         }
