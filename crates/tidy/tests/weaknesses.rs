@@ -8,6 +8,9 @@ const LIST: &str = "tests/WEAKNESSES.md";
 /// Rows of the two lists.
 const DOCUMENTED: u32 = 33;
 const REPORTED: u32 = 15;
+/// Rows of what marketers expect; one may say that it is not built yet.
+const EXPECTED: u32 = 80;
+const NOT_YET: &str = "not yet |";
 
 /// Names of the conformance cases: folders, and entries of the short notation.
 fn cases() -> BTreeSet<String> {
@@ -51,27 +54,26 @@ fn every_weakness_of_the_field_has_its_tests() {
     let mut rows = BTreeSet::new();
     let mut offenders = Vec::new();
     for (number, line) in list.lines().enumerate() {
-        let Some(row) = line.strip_prefix("| ").filter(|row| row.starts_with(['W', 'P'])) else {
+        let Some(row) = line.strip_prefix("| ").filter(|row| row.starts_with(['W', 'P', 'F']))
+        else {
             continue;
         };
         let columns: Vec<&str> = row.split(" | ").collect();
-        let [id, _, tests] = columns[..] else {
+        let [id, _, named] = columns[..] else {
             offenders.push(format!("{LIST}:{}: not three columns", number + 1));
             continue;
         };
         rows.insert(id.to_owned());
-        let tests: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
-        if tests.is_empty() {
+        let tests: Vec<&str> = named.split('`').skip(1).step_by(2).collect();
+        if tests.is_empty() && !(id.starts_with('F') && named == NOT_YET) {
             offenders.push(format!("{LIST}:{}: {id} names no test", number + 1));
         }
         let wrong = tests.iter().filter_map(|word| wrong(word, &cases));
         offenders.extend(wrong.map(|why| format!("{LIST}:{}: {id}: {why}", number + 1)));
     }
-    let expected = (1..=DOCUMENTED).map(|n| format!("W{n}"));
-    for id in expected.chain((1..=REPORTED).map(|n| format!("P{n}"))) {
-        if !rows.contains(&id) {
-            offenders.push(format!("{LIST}: no row {id}"));
-        }
+    for (list, last) in [("W", DOCUMENTED), ("P", REPORTED), ("F", EXPECTED)] {
+        let missing = (1..=last).map(|n| format!("{list}{n}")).filter(|id| !rows.contains(id));
+        offenders.extend(missing.map(|id| format!("{LIST}: no row {id}")));
     }
     assert_none("every weakness of the field has tests that exist", &offenders);
 }
