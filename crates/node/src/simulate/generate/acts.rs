@@ -18,30 +18,28 @@ pub(super) enum Class {
     Finish,
     /// Once, at the very first visit: `Signed Up`.
     First,
-    /// An answer to a message: `Email Opened`.
-    Answer,
+    /// What few do, and seldom: `Appointment Missed`, `Membership Ended`.
+    Rare,
     /// Anything else.
     Other,
 }
 
 /// Words of event names, in order of preference.
-const WORDS: [(Class, &[&str]); 4] = [
+const WORDS: [(Class, &[&str]); 5] = [
     (Class::First, &["signed up", "registered", "joined", "account created"]),
     (
-        Class::Look,
-        &["view", "visit", "search", "screen", "page", "opened", "played", "stock", "price"],
-    ),
-    (
-        Class::Finish,
+        Class::Rare,
         &[
-            "order", "purchas", "paid", "complet", "finish", "attend", "kept", "missed", "no-show",
-            "no show", "cancel", "checked", "return", "lapsed", "ended",
+            "missed", "no-show", "no show", "cancel", "return", "refund", "paus", "ended",
+            "lapsed", "deleted", "closed", "fail", "moved", "complain",
         ],
     ),
+    (Class::Look, &["view", "visit", "search", "screen", "page", "scanned", "opened", "played"]),
     (
-        Class::Begin,
-        &["cart", "basket", "book", "start", "begun", "enrol", "added", "moved", "wish"],
+        Class::Finish,
+        &["order", "purchas", "bought", "paid", "complet", "finish", "attend", "kept", "redeem"],
     ),
+    (Class::Begin, &["cart", "basket", "book", "start", "begun", "enrol", "added", "wish"]),
 ];
 
 /// Stems of ids that name one instance of something that a person begins and finishes.
@@ -78,9 +76,6 @@ const NEVER: [&str; 15] = [
 
 /// The class of an event.
 pub(super) fn class(event: &str) -> Class {
-    if ENGAGEMENT_EVENTS.contains(&event) {
-        return Class::Answer;
-    }
     let lower = event.to_lowercase();
     let fits = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     WORDS.iter().find(|(_, words)| fits(words)).map_or(Class::Other, |(class, _)| *class)
@@ -111,7 +106,8 @@ pub(super) fn places(definitions: &Definitions) -> Vec<Place> {
     let web = workspace.sources.iter().position(|source| &*source.kind == "segment").unwrap_or(0);
     let mut by_source: BTreeMap<usize, Vec<Act>> = BTreeMap::new();
     for (event, plan) in &definitions.plan.events {
-        if NEVER.contains(&&**event) {
+        let answers = ENGAGEMENT_EVENTS.contains(&&**event);
+        if answers || NEVER.contains(&&**event) {
             continue;
         }
         let source = plan.channel.as_ref().and_then(first).unwrap_or(web);
@@ -148,24 +144,25 @@ impl Place {
                 visit.push(looks[chance.below(looks.len())]);
             }
         }
+        // Where there is nothing to look at, people come for the thing itself.
+        let direct = looks.is_empty();
         let (begins, finishes) = (of(Class::Begin), of(Class::Finish));
-        let mut begun = begins.is_empty();
+        let mut begun = direct || begins.is_empty();
         if !begins.is_empty() && chance.percent(40) {
-            for _ in 0..=chance.below(2) {
-                visit.push(begins[chance.below(begins.len())]);
-            }
+            visit.push(begins[chance.below(begins.len())]);
             begun = true;
         }
-        if begun && !finishes.is_empty() && chance.percent(45) {
-            visit.push(finishes[chance.below(finishes.len())]);
+        if begun && !finishes.is_empty() && chance.percent(if direct { 75 } else { 45 }) {
+            for _ in 0..=chance.below(if direct { 2 } else { 1 }) {
+                visit.push(finishes[chance.below(finishes.len())]);
+            }
         }
-        let others = of(Class::Other);
-        if !others.is_empty() && (visit.is_empty() || chance.percent(20)) {
-            visit.push(others[chance.below(others.len())]);
-        }
-        let answers = of(Class::Answer);
-        if !answers.is_empty() && (visit.is_empty() || chance.percent(10)) {
-            visit.push(answers[chance.below(answers.len())]);
+        for (class, percent) in [(Class::Rare, 5), (Class::Other, 20)] {
+            let acts = of(class);
+            let alone = visit.is_empty() && class == Class::Other;
+            if !acts.is_empty() && (alone || chance.percent(percent)) {
+                visit.push(acts[chance.below(acts.len())]);
+            }
         }
         visit
     }
@@ -198,7 +195,7 @@ impl Act {
         let mut message =
             json!({ "type": "track", "event": &*self.event, "properties": properties });
         self.say_who(definitions, person, till, &mut message);
-        if self.class == Class::Finish {
+        if matches!(self.class, Class::Finish | Class::Rare) {
             person.instance += 1;
         }
         message
@@ -271,10 +268,12 @@ mod tests {
             ("Appointment Booked", Class::Begin),
             ("Order Completed", Class::Finish),
             ("Store Order Completed", Class::Finish),
-            ("Appointment Missed", Class::Finish),
+            ("Appointment Missed", Class::Rare),
+            ("Membership Paused", Class::Rare),
             ("Lesson Completed", Class::Finish),
+            ("Card Scanned", Class::Look),
+            ("Coffee Bought", Class::Finish),
             ("Signed Up", Class::First),
-            ("Email Opened", Class::Answer),
             ("Post Liked", Class::Other),
         ] {
             assert_eq!(class(event), expected, "{event}");

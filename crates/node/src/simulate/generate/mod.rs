@@ -37,7 +37,7 @@ pub const FIRST_DAY: &str = "2026-01-05";
 const EARLIEST: DurationMs = DurationMs::hours(14);
 const DAY: DurationMs = DurationMs::days(1);
 /// Of a thousand messages, so many come twice.
-const TWICE_IN_THOUSAND: u32 = 4;
+const TWICE_IN_THOUSAND: u32 = 8;
 /// Of a hundred days, on so many a till is cut off and reports the next morning.
 const TILL_OFFLINE_PERCENT: u32 = 12;
 
@@ -277,15 +277,19 @@ impl History {
 
     /// Now and then somebody looks at a message.
     fn answer(&mut self, person: &mut Person, at: Timestamp) {
-        if !person.chance.percent(12) || !self.definitions.workspace.channels.contains_key("email")
+        if !person.chance.percent(15) || !self.definitions.workspace.channels.contains_key("email")
         {
             return;
         }
         let event = ENGAGEMENT_EVENTS[usize::from(person.chance.percent(40))];
+        let at = at.plus(DurationMs(person.chance.between(60_000, 7_200_000)));
         let mut message = json!({ "type": "track", "event": event, "properties": {} });
+        let plan = self.definitions.plan.events.get(event);
+        for (name, plan) in plan.iter().flat_map(|plan| &plan.properties) {
+            message["properties"][&**name] = self.values.draw(name, plan, at, &mut person.chance);
+        }
         person.identify(&self.definitions, &mut message);
         let source = self.site.clone();
-        let at = at.plus(DurationMs(person.chance.between(60_000, 7_200_000)));
         self.line(message, &source, at, at);
     }
 
