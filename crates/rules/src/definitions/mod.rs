@@ -1,5 +1,6 @@
 //! Compiled definitions: what the engine, the dispatcher and the gateway run on.
 
+mod fatigue;
 mod hours;
 mod journey;
 mod jurisdiction;
@@ -10,6 +11,7 @@ mod template;
 mod visit;
 mod workspace;
 
+pub use fatigue::*;
 pub use hours::*;
 pub use journey::*;
 pub use jurisdiction::*;

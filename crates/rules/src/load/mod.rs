@@ -3,10 +3,12 @@
 mod digest;
 mod enter;
 mod entry;
+mod fatigue;
 mod hours;
 mod journey;
 mod jurisdictions;
 mod names;
+mod pace;
 mod plan;
 mod policy;
 mod segments;
