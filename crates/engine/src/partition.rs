@@ -500,6 +500,12 @@ impl Partition {
         let pins = &self.registers.pins;
         self.published.retain(|known| *known == version || pins.contains_key(known));
         self.derive();
+        let now = self.now;
+        self.registers.rates.retain(|_, free| *free > now);
+        if let Some(current) = &self.shared.current {
+            let watched = &current.watched;
+            self.registers.engaged_in.retain(|segment, _| watched.binary_search(segment).is_ok());
+        }
         self.begin_sweep();
     }
 

@@ -1,11 +1,11 @@
 //! One person as the engine knows them: everything that a decision can depend on.
 
 use crate::Wake;
-use crate::caps::Sends;
+use crate::caps::{Fatigue, Sends};
 use crate::consent::{Consents, PERSON_ENDPOINT, Suppressions, channel_kind};
 use crate::event::Stamp;
 use crate::identity::Undo;
-use crate::journey::{Appointment, Entries, Occurred, Run};
+use crate::journey::{Appointment, Entries, Occurred, Run, RunId};
 use crate::timeline::History;
 use crate::timing::{ZoneFacts, ZoneUsed, zone_of};
 use serde::{Deserialize, Serialize};
@@ -141,6 +141,10 @@ pub struct Profile {
     pub(crate) undo: Vec<Undo>,
     /// Grants that were confirmed from the endpoint itself; they stand in `consents` too.
     pub(crate) confirmed: Consents,
+    /// What became of messages, where the policy counts fatigue.
+    pub(crate) fatigue: Fatigue,
+    /// Runs whose message was given an instant by the rate of its journey.
+    pub(crate) slots: Vec<(RunId, Timestamp)>,
     #[serde(skip)]
     pub(crate) revision: Revision,
 }
@@ -174,6 +178,8 @@ impl Profile {
             absorbed_early: Vec::new(),
             undo: Vec::new(),
             confirmed: Consents::default(),
+            fatigue: Fatigue::default(),
+            slots: Vec::new(),
             revision: Revision::default(),
         }
     }

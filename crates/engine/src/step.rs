@@ -69,6 +69,12 @@ pub(crate) struct Registers {
     /// When people engage, by hours of their own day: of all whose records came here. Stored beside.
     #[serde(skip)]
     pub(crate) engaged: Hours,
+    /// The same of those who were in a watched segment, by segment. Stored beside.
+    #[serde(skip)]
+    pub(crate) engaged_in: BTreeMap<Name, Hours>,
+    /// From when on a journey with a rate may send its next message. Stored beside.
+    #[serde(skip)]
+    pub(crate) rates: BTreeMap<Name, Timestamp>,
     /// Versions that went live so far, and when the last one did.
     pub(crate) publishes: u64,
     pub(crate) published_at: Timestamp,
@@ -200,6 +206,7 @@ impl Step<'_> {
         let stamped = self.context(&event, touchpoint.context);
         self.consent(&event, stamped.as_ref());
         self.receipt(&event);
+        self.weary(&event);
         self.happened(&event, &changed);
         self.settle();
     }
@@ -279,6 +286,9 @@ impl Step<'_> {
         });
         if let Some(action) = action {
             self.profile.sends.receipt(action, outcome);
+            if outcome == ReceiptOutcome::Failed {
+                self.profile.fatigue.failed(action);
+            }
         }
     }
 
@@ -291,7 +301,11 @@ impl Step<'_> {
             }
         }
         if ENGAGEMENT_EVENTS.contains(&event.name) {
-            self.registers.engaged.add(self.zone_now().zone, event.stamp.occurred);
+            let (zone, at) = (self.zone_now().zone, event.stamp.occurred);
+            self.registers.engaged.add(zone, at);
+            for segment in &self.profile.segments {
+                self.registers.engaged_in.entry(segment.clone()).or_default().add(zone, at);
+            }
         }
         if event.imported {
             self.remember_segments();

@@ -71,6 +71,12 @@ pub mod event_names {
     pub const EMAIL_LINK_CLICKED: &str = "Email Link Clicked";
     /// Open pixel of an e-mail.
     pub const EMAIL_OPENED: &str = "Email Opened";
+    /// A push message was opened.
+    pub const PUSH_OPENED: &str = "Push Opened";
+    /// A push message was waved away.
+    pub const PUSH_DISMISSED: &str = "Push Dismissed";
+    /// A message on the channel in `properties.channel` was waved away.
+    pub const MESSAGE_DISMISSED: &str = "Message Dismissed";
     /// Delivered, as an e-mail provider says.
     pub const EMAIL_DELIVERED: &str = "Email Delivered";
     /// A till's check-in.

@@ -5,9 +5,10 @@ use proptest::option;
 use proptest::prelude::*;
 use prost::Message;
 use sojourn_model::{
-    Action, ActionId, CandidateId, CapReading, Command, Decision, DecisionId, Identifier,
-    IdentifierKind, Inputs, KillTarget, LogPosition, MergeId, MessageClass, Note, NoteKind,
-    Outcome, ProfileId, Reason, Record, Timestamp, Touchpoint, Value, VersionId, ZoneSource,
+    Action, ActionId, CandidateId, CapReading, Command, Decision, DecisionId, FatigueReading,
+    Identifier, IdentifierKind, Inputs, KillTarget, LogPosition, MergeId, MessageClass, Note,
+    NoteKind, Outcome, ProfileId, Reason, Record, Timestamp, Touchpoint, Value, VersionId,
+    ZoneSource,
 };
 use sojourn_proto::{log, *};
 
@@ -348,6 +349,13 @@ fn decisions_and_notes_read_back() {
             consent: Some(("m".into(), true, Timestamp(2))),
             rule: Some("r".into()),
             detail: None,
+            fatigue: Some(FatigueReading {
+                score: 7,
+                ignored: 5,
+                dismissed: 1,
+                caps: 50,
+                ..FatigueReading::default()
+            }),
         },
     };
     let (origin, back) = decode_decision_record(&decision_record(ORIGIN, &decision)).expect("ours");

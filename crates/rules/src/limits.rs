@@ -39,6 +39,14 @@ pub const CAPS_MAX: usize = 256;
 pub const BLACKOUTS_MAX: usize = 256;
 /// Days of one span of a blackout.
 pub const BLACKOUT_DAYS_MAX: i64 = 366;
+/// Days that outcomes count for fatigue.
+pub const FATIGUE_DAYS_MAX: i64 = 180;
+/// Rules by which fatigue shrinks caps.
+pub const FATIGUE_RULES_MAX: usize = 16;
+/// Weight of an outcome for fatigue.
+pub const FATIGUE_WEIGHT_MAX: u32 = 10_000;
+/// Waves of one message.
+pub const WAVES_MAX: usize = 32;
 /// Hours over which messages may leave a quiet window.
 pub const RAMP_HOURS_MAX: i64 = 12;
 /// Characters of a name (journey, step, template, event, …).

@@ -8,7 +8,7 @@ use crate::shortcut::Found;
 use crate::step::{Controls, Registers};
 use crate::timing::Hours;
 use serde::{Deserialize, Serialize};
-use sojourn_model::{ProfileId, Record, Timestamp, VersionId};
+use sojourn_model::{Name, ProfileId, Record, Timestamp, VersionId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What changed since the last checkpoint: to be written in one atomic batch with the log position.
@@ -34,7 +34,15 @@ struct Meta {
 }
 
 /// The partition's own state, and what was added to it since its first layout.
-type Extended = (Meta, Hours);
+type Extended = (Meta, Beside);
+
+/// Parts of the registers that later layouts added, in that order.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Beside {
+    engaged: Hours,
+    engaged_in: BTreeMap<Name, Hours>,
+    rates: BTreeMap<Name, Timestamp>,
+}
 
 impl Partition {
     /// Decodes a stored profile, for those who only look.
@@ -125,16 +133,24 @@ impl Partition {
             registers: self.registers.clone(),
             parked: self.parked.clone(),
         };
-        codec::encode::<Extended>(&(meta, self.registers.engaged))
+        let beside = Beside {
+            engaged: self.registers.engaged,
+            engaged_in: self.registers.engaged_in.clone(),
+            rates: self.registers.rates.clone(),
+        };
+        codec::encode::<Extended>(&(meta, beside))
     }
 
     /// Takes back the partition's own state as a checkpoint wrote it. Before any wake or profile.
     pub fn restore_meta(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        let (meta, engaged): Extended = match codec::decode(bytes) {
+        let (meta, beside): Extended = match codec::decode(bytes) {
             Ok(extended) => extended,
             Err(error) => match codec::decode(bytes) {
-                Ok(meta) => (meta, Hours::default()),
-                Err::<Meta, _>(_) => return Err(error),
+                Ok((meta, engaged)) => (meta, Beside { engaged, ..Beside::default() }),
+                Err::<(Meta, Hours), _>(_) => match codec::decode(bytes) {
+                    Ok(meta) => (meta, Beside::default()),
+                    Err::<Meta, _>(_) => return Err(error),
+                },
             },
         };
         self.now = meta.now;
@@ -142,7 +158,9 @@ impl Partition {
         self.published = meta.published;
         self.shared.controls = meta.controls;
         self.registers = meta.registers;
-        self.registers.engaged = engaged;
+        self.registers.engaged = beside.engaged;
+        self.registers.engaged_in = beside.engaged_in;
+        self.registers.rates = beside.rates;
         self.parked = meta.parked;
         self.derive();
         Ok(())

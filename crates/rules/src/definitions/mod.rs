@@ -1,6 +1,7 @@
 //! Compiled definitions: what the engine, the dispatcher and the gateway run on.
 
 mod call;
+mod fatigue;
 mod hours;
 mod journey;
 mod jurisdiction;
@@ -12,6 +13,7 @@ mod visit;
 mod workspace;
 
 pub use call::*;
+pub use fatigue::*;
 pub use hours::*;
 pub use journey::*;
 pub use jurisdiction::*;

@@ -243,6 +243,7 @@ pub(super) fn load(
     if let Some(priority) = priority(&table) {
         reading.priority = priority;
     }
+    let apart = super::pace::rate(&table);
     table.get("note");
     let entry = table.required("entry").and_then(|node| super::entry::load(&mut reading, node));
     let mut exit_on = Vec::new();
@@ -272,6 +273,7 @@ pub(super) fn load(
         purpose: reading.purpose.clone(),
         topic: reading.topic.clone(),
         priority: reading.priority,
+        apart,
         entry: entry?,
         exit_on,
         goal,

@@ -222,6 +222,7 @@ fn send(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind> {
             "give it a time to live, such as 24h",
         );
     }
+    let waves = super::pace::waves(table, expires);
     let only_if =
         table.get("only_if").and_then(|node| reading.in_step(node, "only_if", Expect::Condition));
     let value = table.get("value").and_then(|node| reading.in_step(node, "value", Expect::Number));
@@ -241,6 +242,7 @@ fn send(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind> {
         topic,
         expires,
         best_time,
+        waves,
         at_cap,
         put_off,
         only_if,

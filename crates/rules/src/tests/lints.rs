@@ -116,6 +116,8 @@ fn policy() {
     check("jurisdictions: none", us, &[]);
     let christmas = "blackouts: [{ id: x, from: 2026-12-24T18:00, to: 2026-12-26, every: year, countries: [GB, PL], then: drop }]";
     check("jurisdictions: none", christmas, &[]);
+    let fatigue = "fatigue: { window: 14d, weights: { dismissed: 3 }, shrink: [{ from: 5, caps: 50 }, { from: 10, caps: 0 }] }";
+    check("jurisdictions: none", fatigue, &[]);
     check("jurisdictions: none", "holdout: { percent: 5 }", &["policy.yaml:9 holdout-salt"]);
     check(
         "jurisdictions: none",
@@ -487,10 +489,12 @@ fn every_rule_has_a_section() {
         include_str!("../load/digest.rs"),
         include_str!("../load/enter.rs"),
         include_str!("../load/entry.rs"),
+        include_str!("../load/fatigue.rs"),
         include_str!("../load/hours.rs"),
         include_str!("../load/jurisdictions.rs"),
         include_str!("../load/journey.rs"),
         include_str!("../load/plan.rs"),
+        include_str!("../load/pace.rs"),
         include_str!("../load/policy.rs"),
         include_str!("../load/segments.rs"),
         include_str!("../load/steps.rs"),
