@@ -667,3 +667,4 @@ import law_identity  # noqa: E402,F401
 import law_journeys  # noqa: E402,F401
 import law_time  # noqa: E402,F401
 import steps  # noqa: E402,F401
+import timing  # noqa: E402,F401

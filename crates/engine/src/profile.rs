@@ -127,6 +127,8 @@ pub struct Profile {
     pub(crate) absorbed_early: Vec<MergeId>,
     /// Merges that can be taken back, newest last.
     pub(crate) undo: Vec<Undo>,
+    /// Grants that were confirmed from the endpoint itself; they stand in `consents` too.
+    pub(crate) confirmed: Consents,
 }
 
 impl Profile {
@@ -157,6 +159,7 @@ impl Profile {
             arbitration_until: None,
             absorbed_early: Vec::new(),
             undo: Vec::new(),
+            confirmed: Consents::default(),
         }
     }
 

@@ -5,9 +5,11 @@
 mod best_time;
 mod channels;
 mod content;
+mod hours;
 mod judge;
-mod jurisdiction;
 mod put_off;
+
+pub(crate) use channels::regime_of;
 
 use crate::Effect;
 use crate::caps::{Send as Sent, SendState};

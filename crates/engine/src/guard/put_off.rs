@@ -8,7 +8,7 @@
 
 use super::Message;
 use crate::caps::{Labels, matches};
-use crate::consent::Ask;
+use crate::consent::{Ask, Verdict};
 use crate::event::StoredEvent;
 use crate::journey::{Candidate, RunId, item_of_run};
 use crate::limits::{PUT_OFF_ITEMS_MAX, PUT_OFF_MS};
@@ -134,11 +134,13 @@ impl Step<'_> {
             purpose: &put_off.purpose,
             topic: put_off.topic.as_deref(),
             service: service.is_some_and(|(_, purpose)| purpose.service),
+            regime: self.regime(channel, &put_off.purpose),
         };
         let open = self.now < put_off.expires
             && !killed
             && stopped.is_none_or(|since| put_off.entered_at > *since)
-            && self.profile.consents.permits(ask, self.now).permitted;
+            && self.profile.consents.permits(ask, &self.profile.confirmed, self.now).verdict
+                == Verdict::Permitted;
         if open { Fate::Shown } else { Fate::Dropped }
     }
 

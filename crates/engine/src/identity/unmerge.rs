@@ -99,10 +99,15 @@ impl Step<'_> {
         theirs.next_run = theirs.next_run.max(ours.next_run);
 
         theirs.consents = ours.consents.clone();
-        theirs.consents.retain_grants(|entry| entry.endpoint.as_deref().is_none_or(their_value));
-        ours.consents.retain_grants(|entry| {
-            entry.endpoint.as_deref().is_none_or(|endpoint| !their_value(endpoint))
-        });
+        theirs.confirmed = ours.confirmed.clone();
+        for ledger in [&mut theirs.consents, &mut theirs.confirmed] {
+            ledger.retain_grants(|entry| entry.endpoint.as_deref().is_none_or(their_value));
+        }
+        for ledger in [&mut ours.consents, &mut ours.confirmed] {
+            ledger.retain_grants(|entry| {
+                entry.endpoint.as_deref().is_none_or(|endpoint| !their_value(endpoint))
+            });
+        }
         theirs.suppressions = ours.suppressions.clone();
         theirs.entries = ours.entries.clone();
         let put_off_there = |choice: &Choice| match choice {

@@ -1,7 +1,9 @@
 //! Compiled definitions: what the engine, the dispatcher and the gateway run on.
 
 mod call;
+mod hours;
 mod journey;
+mod jurisdiction;
 mod plan;
 mod policy;
 mod schedule;
@@ -10,7 +12,9 @@ mod visit;
 mod workspace;
 
 pub use call::*;
+pub use hours::*;
 pub use journey::*;
+pub use jurisdiction::*;
 pub use plan::*;
 pub use policy::*;
 pub use schedule::*;

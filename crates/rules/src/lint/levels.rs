@@ -23,6 +23,7 @@ const ADJUSTABLE: &[&str] = &[
     "goal-window",
     "guilt",
     "holdout-salt",
+    "laxer-than-law",
     "looks-sensitive",
     "missing-locale",
     "no-cap",

@@ -4,7 +4,9 @@ mod call;
 mod digest;
 mod enter;
 mod entry;
+mod hours;
 mod journey;
+mod jurisdictions;
 mod names;
 mod plan;
 mod policy;
@@ -16,6 +18,7 @@ mod waits;
 mod workspace;
 
 pub(crate) use journey::{Context, EnterStep, Reading};
+pub(crate) use jurisdictions::{key_remedy, shipped_jurisdictions};
 pub(crate) use names::KNOWN_CHANNELS;
 pub use template::liquid_parser;
 
@@ -43,16 +46,6 @@ pub fn compile(files: &Files) -> Compiled {
     let levels = crate::lint::apply_levels(settings, &mut findings);
     let failed = failed || findings.iter().any(|finding| finding.severity == Severity::Error);
     Compiled { definitions: definitions.filter(|_| !failed).map(Arc::new), findings, levels }
-}
-
-/// A part of the language that this version reads and does not run.
-pub(crate) fn not_yet(source: &Source<'_>, place: Place, what: &str) {
-    source.error(
-        "not-yet",
-        place,
-        format!("{what} is part of the language, but this version does not run it"),
-        "leave it out for now",
-    );
 }
 
 /// The text of `file` as a tree; `Err`: it is there and cannot be read.
