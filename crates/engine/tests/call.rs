@@ -24,6 +24,8 @@ const PLAN: &str = r#"
 events:
   Ping: { channel: web, properties: { n: { type: number, purposes: [service] }, id: { type: string, purposes: [service] } } }
   Bought: { channel: web }
+attributes:
+  points: { type: number, purposes: [service] }
 "#;
 
 const JOURNEY: &str = r#"

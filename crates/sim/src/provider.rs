@@ -27,9 +27,8 @@ pub(crate) struct Seen {
 const IDEMPOTENCY: DurationMs = DurationMs(86_400_000);
 
 /// What a called service answers: the same however often it is asked under one id.
-pub(crate) fn answer_of(action: ActionId) -> String {
-    let candidate = action.0;
-    format!(r#"{{"n":{}}}"#, (candidate.profile.0 ^ u64::from(candidate.run)) % 10)
+pub(crate) fn answer_of(action: ActionId) -> u64 {
+    (action.0.profile.0 ^ u64::from(action.0.run)) % 10
 }
 
 /// Shared between the dispatcher's transport and the world.
@@ -90,7 +89,7 @@ impl FakeProvider {
             retry_after_ms,
             bounce: None,
             body: (outcome == AttemptOutcome::Sent && action.is_call())
-                .then(|| answer_of(action.id).into()),
+                .then(|| format!(r#"{{"n":{}}}"#, answer_of(action.id)).into()),
         });
     }
 }

@@ -50,16 +50,6 @@ pub fn compile(files: &Files) -> Compiled {
     Compiled { definitions: definitions.filter(|_| !failed).map(Arc::new), findings, levels }
 }
 
-/// A part of the language that this version reads and does not run.
-pub(crate) fn not_yet(source: &Source<'_>, place: Place, what: &str) {
-    source.error(
-        "not-yet",
-        place,
-        format!("{what} is part of the language, but this version does not run it"),
-        "leave it out for now",
-    );
-}
-
 /// The text of `file` as a tree; `Err`: it is there and cannot be read.
 fn parse(files: &Files, file: &str, findings: &Findings) -> Result<Option<Node>, ()> {
     let Some(text) = files.0.get(file) else { return Ok(None) };

@@ -23,7 +23,7 @@ pub(super) fn check(observed: &Observed) -> Vec<Violation> {
             serde_json::from_str(&touchpoint.properties).unwrap_or_default();
         let action = properties["action_id"].as_str().and_then(|id| id.parse::<ActionId>().ok());
         let known = action.is_some_and(|action| {
-            taken.contains(&action) && properties["answer"].to_string() == answer_of(action)
+            taken.contains(&action) && properties["answer"]["n"].as_u64() == Some(answer_of(action))
         });
         if !known {
             let what = format!("{} tells an answer that nobody gave", touchpoint.message_id);
