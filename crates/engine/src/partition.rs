@@ -318,11 +318,9 @@ impl Partition {
         effects: &mut Effects,
     ) {
         assert!(due <= to, "TIM-1: never early");
-        let mut pass = self.pass;
         let before = self.wake_of(id);
         let at = At { position, offset: position.offset, now: due };
-        self.keeping(id, at, effects, |step| step.fire(due < to, &mut pass));
-        self.pass = pass;
+        self.keeping(id, at, effects, |step| step.fire(due < to));
         assert!(self.wake_of(id) != before, "TIM-1: what fired is not due again");
     }
 
@@ -381,8 +379,8 @@ impl Partition {
         step.prepare();
         let result = pass(&mut step);
         step.arm_entries(at.now);
+        (self.sub, self.pass) = (step.sub, step.pass);
         slot.found = step.found;
-        self.sub = step.sub;
         slot.used = true;
         if !slot.dirty {
             slot.dirty = true;

@@ -116,7 +116,8 @@ pub(crate) struct Step<'a> {
     /// Where the person's own record stands; another one when it was parked.
     pub(crate) offset: u64,
     pub(crate) now: Timestamp,
-    /// Number of this record or timer, unique within the process: marks what it continued.
+    /// Number of this record, timer or emitted event, unique within the process: marks what it
+    /// continued.
     pub(crate) pass: u64,
     pub(crate) queue: VecDeque<Queued>,
     /// Whether an `update` happened since conditions were last looked at.
@@ -341,7 +342,11 @@ impl Step<'_> {
 
     fn queued(&mut self, queued: Queued) {
         let (name, properties, cause, by, changed) = match queued {
-            Queued::Event { name, properties, cause, by } => (name, properties, cause, by, None),
+            Queued::Event { name, properties, cause, by } => {
+                // An event of its own: it may continue a run that the record before it continued.
+                self.pass += 1;
+                (name, properties, cause, by, None)
+            }
             Queued::Attribute { said, cause, by } => {
                 ("Attribute Changed".into(), Value::Null, cause, by, Some(said))
             }

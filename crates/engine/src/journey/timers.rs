@@ -23,11 +23,10 @@ impl Step<'_> {
     /// Fires everything of this person that is due at `now`; time-outs only when `timeouts` (log
     /// time is later than the instant). First waits in the order they were armed, then woken
     /// candidates by rank; what they arm for this instant fires in the same pass.
-    pub(crate) fn fire(&mut self, timeouts: bool, pass: &mut u64) {
+    pub(crate) fn fire(&mut self, timeouts: bool) {
         self.end_stopped();
         for _ in 0..PASSES_MAX {
-            *pass += 1;
-            self.pass = *pass;
+            self.pass += 1;
             match self.next_due(timeouts) {
                 Some(Due::Wait(id)) => self.fire_wait(id),
                 Some(Due::Timeout(id)) => self.fire_timeout(id),
