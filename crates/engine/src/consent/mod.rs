@@ -15,8 +15,10 @@ pub use suppression::{SuppressionEntry, Suppressions};
 
 use crate::limits::CONSENTS_MAX;
 use crate::mutation::{Mutation, mutated};
+use crate::profile::make_room;
 use serde::{Deserialize, Serialize};
 use sojourn_model::{ConsentRecord, ConsentState, Evidence, Name, Timestamp};
+use sojourn_rules::Regime;
 
 /// Endpoint of channels that reach the person without an address.
 pub(crate) const PERSON_ENDPOINT: &str = "profile";
@@ -44,11 +46,11 @@ pub struct ConsentEntry {
     /// Topic; `None`: the purpose as a whole.
     pub topic: Option<Name>,
     /// Newest deny.
-    pub deny: Option<Statement>,
+    pub deny: Option<Box<Statement>>,
     /// Newest grant that was not imported.
-    pub grant: Option<Statement>,
+    pub grant: Option<Box<Statement>>,
     /// Newest imported grant: counts only where nothing was ever denied.
-    pub imported: Option<Statement>,
+    pub imported: Option<Box<Statement>>,
 }
 
 /// What one level (a purpose, or a topic) comes to.
@@ -68,12 +70,23 @@ pub(crate) struct Ask<'a> {
     pub(crate) topic: Option<&'a str>,
     /// `service` needs no grant; a deny still counts.
     pub(crate) service: bool,
+    /// What permits any other message, where the person is.
+    pub(crate) regime: Regime,
+}
+
+/// What the statements come to for a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Permitted,
+    /// Granted, and not confirmed where it has to be.
+    Unconfirmed,
+    Refused,
 }
 
 /// Whether a message is permitted, and the statement that decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Permission<'a> {
-    pub(crate) permitted: bool,
+    pub(crate) verdict: Verdict,
     pub(crate) decided_by: Option<(&'a Statement, bool)>,
 }
 
@@ -98,7 +111,7 @@ fn second(at: Timestamp) -> i64 {
 }
 
 /// Keeps the newer of two statements of one kind; equal ones by their evidence, in any order.
-fn newer(slot: &mut Option<Statement>, statement: Statement) -> bool {
+fn newer(slot: &mut Option<Box<Statement>>, statement: Box<Statement>) -> bool {
     match slot {
         Some(known) if *known >= statement => false,
         _ => {
@@ -144,6 +157,7 @@ impl Consents {
                     grant: None,
                     imported: None,
                 };
+                make_room(&mut self.entries);
                 self.entries.insert(place, entry);
                 place
             }
@@ -154,7 +168,8 @@ impl Consents {
             (ConsentState::Granted, false) => &mut entry.grant,
             (ConsentState::Granted, true) => &mut entry.imported,
         };
-        newer(slot, Statement { at: record.at, expires: record.expires, evidence: record.evidence })
+        let (at, expires, evidence) = (record.at, record.expires, record.evidence);
+        newer(slot, Box::new(Statement { at, expires, evidence }))
     }
 
     /// What a level comes to for one endpoint: newest wins by the second, a deny wins its second.
@@ -166,39 +181,76 @@ impl Consents {
         topic: Option<&str>,
         now: Timestamp,
     ) -> Level<'_> {
-        let own = self.entry((Some(channel), Some(endpoint), purpose, topic));
+        self.level_by(self, (channel, endpoint, purpose, topic), now)
+    }
+
+    /// The same with the grants of another ledger.
+    fn level_by<'a>(
+        &'a self,
+        grants: &'a Self,
+        (channel, endpoint, purpose, topic): (&str, &str, &str, Option<&str>),
+        now: Timestamp,
+    ) -> Level<'a> {
+        let key = (Some(channel), Some(endpoint), purpose, topic);
+        let own = self.entry(key);
         let wide = self.entry((Some(channel), None, purpose, topic));
         let all = self.entry((None, None, purpose, topic));
-        derive([own, wide, all], now)
+        derive([own, wide, all], grants.entry(key), now)
     }
 
     /// Whether a message may go to this endpoint (semantics 3): at least one of purpose and topic
-    /// granted and neither denied. `service` needs no grant.
-    pub(crate) fn permits(&self, ask: Ask<'_>, now: Timestamp) -> Permission<'_> {
-        let Ask { channel, endpoint, purpose, topic, service } = ask;
+    /// granted and neither denied. `service` needs no grant, nor does an opt-out regime; a double
+    /// opt-in needs one of `confirmed`.
+    pub(crate) fn permits<'a>(
+        &'a self,
+        ask: Ask<'_>,
+        confirmed: &'a Self,
+        now: Timestamp,
+    ) -> Permission<'a> {
+        let Ask { channel, endpoint, purpose, topic, service, regime } = ask;
         if channel == "push" && mutated(Mutation::SkipConsentForPush) {
-            return Permission { permitted: true, decided_by: None };
+            return Permission { verdict: Verdict::Permitted, decided_by: None };
         }
-        let whole = self.level(channel, endpoint, purpose, None, now);
-        let topic = match topic {
-            Some(topic) => self.level(channel, endpoint, purpose, Some(topic), now),
-            None => Level::Silent,
+        let levels = |grants: &'a Self| {
+            let whole = self.level_by(grants, (channel, endpoint, purpose, None), now);
+            let topic = match topic {
+                Some(topic) => {
+                    self.level_by(grants, (channel, endpoint, purpose, Some(topic)), now)
+                }
+                None => Level::Silent,
+            };
+            (topic, whole)
         };
-        match (topic, whole) {
+        match levels(self) {
             (Level::Denied(by), _) | (_, Level::Denied(by)) => {
-                Permission { permitted: false, decided_by: Some((by, false)) }
+                Permission { verdict: Verdict::Refused, decided_by: Some((by, false)) }
             }
             (Level::Granted(by), _) | (_, Level::Granted(by)) => {
-                Permission { permitted: true, decided_by: Some((by, true)) }
+                if regime != Regime::DoubleOptIn || service {
+                    return Permission {
+                        verdict: Verdict::Permitted,
+                        decided_by: Some((by, true)),
+                    };
+                }
+                match levels(confirmed) {
+                    (Level::Granted(by), _) | (_, Level::Granted(by)) => {
+                        Permission { verdict: Verdict::Permitted, decided_by: Some((by, true)) }
+                    }
+                    _ => Permission { verdict: Verdict::Unconfirmed, decided_by: Some((by, true)) },
+                }
             }
-            (Level::Silent, Level::Silent) => Permission { permitted: service, decided_by: None },
+            (Level::Silent, Level::Silent) => {
+                let free = service || regime == Regime::OptOut;
+                let verdict = if free { Verdict::Permitted } else { Verdict::Refused };
+                Permission { verdict, decided_by: None }
+            }
         }
     }
 
     /// Whether a data purpose is granted.
     pub(crate) fn permits_data(&self, purpose: &str, now: Timestamp) -> bool {
         let entry = self.entry((None, None, purpose, None));
-        matches!(derive([entry, None, None], now), Level::Granted(_))
+        matches!(derive([entry, None, None], entry, now), Level::Granted(_))
     }
 
     /// Denies in force for one endpoint, each as a statement that names it: what a new holder of the
@@ -234,6 +286,7 @@ impl Consents {
                 at: statement.at,
                 expires: statement.expires,
                 evidence: statement.evidence.clone(),
+                confirmed: false,
             });
         }
         if mutated(Mutation::GrantInherited) {
@@ -252,6 +305,7 @@ impl Consents {
                     at: grant.at,
                     expires: grant.expires,
                     evidence: grant.evidence.clone(),
+                    confirmed: false,
                 });
             }
         }
@@ -294,24 +348,28 @@ impl Consents {
     }
 }
 
-/// Newest wins in whole seconds; in the same second a deny wins. Only the first entry's grants
-/// count: a grant always names its endpoint.
-fn derive(entries: [Option<&ConsentEntry>; 3], now: Timestamp) -> Level<'_> {
+/// Newest wins in whole seconds; in the same second a deny wins. Only the grants of the entry for the
+/// endpoint itself count: a grant always names its endpoint.
+fn derive<'a>(
+    entries: [Option<&'a ConsentEntry>; 3],
+    granting: Option<&'a ConsentEntry>,
+    now: Timestamp,
+) -> Level<'a> {
     let ignore_wide = mutated(Mutation::DenyForgetsLaterEndpoints);
     let denies = entries
         .iter()
         .enumerate()
         .filter(|(place, _)| *place == 0 || !ignore_wide)
-        .filter_map(|(_, entry)| entry.and_then(|entry| entry.deny.as_ref()));
+        .filter_map(|(_, entry)| entry.and_then(|entry| entry.deny.as_deref()));
     let deny = denies.max();
-    let grant = entries[0].and_then(|entry| entry.grant.as_ref());
+    let grant = granting.and_then(|entry| entry.grant.as_ref());
     let live = |grant: &Statement| grant.expires.is_none_or(|expires| now < expires);
     match (deny, grant) {
         (Some(deny), Some(grant)) if second(deny.at) >= second(grant.at) => Level::Denied(deny),
         (Some(deny), None) => Level::Denied(deny),
         (_, Some(grant)) if live(grant) => Level::Granted(grant),
         (_, Some(_)) => Level::Silent,
-        (None, None) => match entries[0].and_then(|entry| entry.imported.as_ref()) {
+        (None, None) => match granting.and_then(|entry| entry.imported.as_ref()) {
             Some(imported) if live(imported) => Level::Granted(imported),
             _ => Level::Silent,
         },
@@ -339,13 +397,43 @@ mod tests {
             at: Timestamp(at_ms),
             expires: None,
             evidence: Evidence::default(),
+            confirmed: false,
         }
     }
 
     fn permitted(consents: &Consents, topic: Option<&str>) -> bool {
         let now = Timestamp(1_000_000);
         let (channel, endpoint, purpose) = ("email", "a@x", "marketing");
-        consents.permits(Ask { channel, endpoint, purpose, topic, service: false }, now).permitted
+        let regime = Regime::OptIn;
+        let ask = Ask { channel, endpoint, purpose, topic, service: false, regime };
+        consents.permits(ask, &Consents::default(), now).verdict == Verdict::Permitted
+    }
+
+    #[test]
+    fn regimes() {
+        let ask = |consents: &Consents, confirmed: &Consents, regime| {
+            let (channel, endpoint, purpose) = ("email", "a@x", "marketing");
+            let ask = Ask { channel, endpoint, purpose, topic: None, service: false, regime };
+            consents.permits(ask, confirmed, Timestamp(1_000_000)).verdict
+        };
+        let (mut said, mut confirmed) = (Consents::default(), Consents::default());
+        assert_eq!(ask(&said, &confirmed, Regime::OptOut), Verdict::Permitted);
+        assert_eq!(ask(&said, &confirmed, Regime::DoubleOptIn), Verdict::Refused);
+        let grant = |at| ConsentRecord { confirmed: true, ..record(Some("a@x"), None, true, at) };
+        said.record(grant(1_000), false);
+        assert_eq!(ask(&said, &confirmed, Regime::OptIn), Verdict::Permitted);
+        assert_eq!(ask(&said, &confirmed, Regime::DoubleOptIn), Verdict::Unconfirmed);
+        confirmed.record(grant(2_000), false);
+        said.record(record(Some("a@x"), None, true, 9_000), false);
+        assert_eq!(
+            ask(&said, &confirmed, Regime::DoubleOptIn),
+            Verdict::Permitted,
+            "stays confirmed"
+        );
+        said.record(record(None, None, false, 10_000), false);
+        assert_eq!(ask(&said, &confirmed, Regime::OptOut), Verdict::Refused);
+        said.record(record(Some("a@x"), None, true, 12_000), false);
+        assert_eq!(ask(&said, &confirmed, Regime::DoubleOptIn), Verdict::Unconfirmed, "anew");
     }
 
     type Row = (Option<&'static str>, Option<&'static str>, bool, i64);
