@@ -96,7 +96,7 @@ enum Source<'a> {
 
 impl Source<'_> {
     /// The lines, and their bytes when that is known.
-    fn open(&self) -> Result<(Box<dyn BufRead>, Option<u64>)> {
+    fn open(&self) -> Result<(Box<dyn BufRead + Send>, Option<u64>)> {
         match self {
             Self::File(path) => {
                 let events = File::open(path).map_err(|error| cannot_open(path, &error))?;
