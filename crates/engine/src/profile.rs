@@ -84,6 +84,18 @@ pub(crate) enum Choice {
     PutOff(Box<PutOff>),
 }
 
+/// Counts the changes of what conditions read of a person beside their history: attributes,
+/// identifiers, zone. Only for the shortcuts of [`crate::shortcut`]: not stored, and no part of who
+/// somebody is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Revision(pub(crate) u32);
+
+impl PartialEq for Revision {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
 /// A person.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
@@ -129,6 +141,8 @@ pub struct Profile {
     pub(crate) undo: Vec<Undo>,
     /// Grants that were confirmed from the endpoint itself; they stand in `consents` too.
     pub(crate) confirmed: Consents,
+    #[serde(skip)]
+    pub(crate) revision: Revision,
 }
 
 impl Profile {
@@ -160,7 +174,13 @@ impl Profile {
             absorbed_early: Vec::new(),
             undo: Vec::new(),
             confirmed: Consents::default(),
+            revision: Revision::default(),
         }
+    }
+
+    /// Something that conditions read has changed.
+    pub(crate) fn revise(&mut self) {
+        self.revision.0 = self.revision.0.wrapping_add(1);
     }
 
     /// Notes that a touchpoint carried an identifier.
@@ -168,10 +188,22 @@ impl Profile {
         match self.identifiers.binary_search_by(|held| held.identifier.cmp(identifier)) {
             Ok(place) => {
                 let seen = &mut self.identifiers[place].last_seen;
-                *seen = (*seen).max(occurred);
+                if occurred <= *seen {
+                    return;
+                }
+                *seen = occurred;
+                // Which one of its kind was seen last may be another one now.
+                let kind = &self.identifiers[place].identifier.kind;
+                let same = |place: Option<&Held>| place.is_some_and(|h| h.identifier.kind == *kind);
+                let before = place.checked_sub(1).and_then(|place| self.identifiers.get(place));
+                if same(before) || same(self.identifiers.get(place + 1)) {
+                    self.revise();
+                }
             }
             Err(place) => {
+                self.revise();
                 let held = Held { identifier: identifier.clone(), last_seen: occurred };
+                make_room(&mut self.identifiers);
                 self.identifiers.insert(place, held);
             }
         }
@@ -202,9 +234,14 @@ impl Profile {
                 }
                 let changed = known.value != attribute.value;
                 *known = attribute;
+                if changed {
+                    self.revise();
+                }
                 Some(changed)
             }
             Err(place) => {
+                self.revise();
+                make_room(&mut self.attributes);
                 self.attributes.insert(place, (name.clone(), attribute));
                 Some(true)
             }
@@ -295,6 +332,14 @@ impl Profile {
     /// The first choice that `pick` answers.
     pub(crate) fn choice<T>(&self, pick: impl Fn(&Choice) -> Option<T>) -> Option<T> {
         self.choices.iter().find_map(pick)
+    }
+}
+
+/// Makes room for one more item, sparingly: most people have one or two of most things, and a list
+/// of the usual growth would have room for four.
+pub(crate) fn make_room<T>(list: &mut Vec<T>) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(1 + list.len() / 2);
     }
 }
 
