@@ -6,6 +6,7 @@
 
 mod admin;
 mod backend;
+pub mod chance;
 mod changes;
 mod clock;
 mod definitions;
@@ -14,29 +15,37 @@ mod distributed;
 mod doctor;
 pub mod health;
 mod index;
+mod keeper;
 mod node;
 mod pages;
 mod person;
+mod positions;
 mod queries;
 pub mod rehearse;
+mod role;
 mod roles;
 pub mod rows;
 mod secrets;
 mod seen;
+mod serve;
 pub mod simulate;
+mod spawn;
 mod storage;
 mod tail;
+mod tenure;
 mod why_not;
 mod workspace;
 
 pub use backend::Backend;
 pub use clock::WallClock;
-pub use definitions::{DefinitionStore, Published, compiled, describe, resolved};
+pub use definitions::{DefinitionStore, Published, compiled, describe, resolved_for};
 pub use distributed::{
     Distributed, PARTITIONS_DEFAULT, REPLICATION_DEFAULT, TopicOrder, TopicReport, make_topics,
 };
 pub use index::{Index, Indexer};
 pub use node::{Node, NodeOptions};
 pub use queries::Queries;
+pub use role::{Role, Roles};
+pub use serve::Addresses;
 pub use storage::{Embedded, PARTITIONS, data_dir};
 pub use workspace::{FILE_BYTES_MAX, FILES_MAX, read_tests, read_workspace, secret};

@@ -4,7 +4,6 @@
 //! over HTTP, messages into a folder. Only the clock runs faster.
 
 mod cast;
-mod chance;
 mod clock;
 mod feeder;
 mod ledger;
@@ -163,7 +162,7 @@ impl Story<'_> {
         let (react, reactions) = channel();
         let (told, tellings) = channel();
         let feeder = Feeder {
-            base: self.server.gateway_url(),
+            base: self.server.front_url(),
             keys: self.keys()?,
             clock: Arc::clone(&self.clock),
             seed: self.args.seed,
@@ -245,7 +244,7 @@ impl Story<'_> {
         ));
         term::line(&paint(
             Ink::Dim,
-            &format!("gateway {}   folder {}", self.server.gateway_url(), self.shop.display()),
+            &format!("gateway {}   folder {}", self.server.front_url(), self.shop.display()),
         ));
         term::line("");
     }
@@ -325,7 +324,7 @@ impl Story<'_> {
         if !self.args.exit {
             for line in summary::next(
                 self.shop,
-                &self.server.gateway_url(),
+                &self.server.front_url(),
                 audience.screen.telling.as_deref(),
             ) {
                 term::line(&line);
@@ -381,7 +380,7 @@ impl Audience {
         let seed = action
             .bytes()
             .fold(self.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
-        let mut chance = chance::Chance::new(seed);
+        let mut chance = sojourn_node::chance::Chance::new(seed);
         let template = record["template"].as_str().unwrap_or("");
         let (opens, clicks, leaves) = match (name, template) {
             (Some("Emre"), "welcome") => (true, false, true),
