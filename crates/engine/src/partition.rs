@@ -16,7 +16,9 @@ use crate::{Effect, Effects, Limits, OwnedRecord};
 use hashbrown::HashMap;
 use merging::Parked;
 use serde::{Deserialize, Serialize};
-use sojourn_model::{DurationMs, LogPosition, MergeId, ProfileId, Record, Timestamp, VersionId};
+use sojourn_model::{
+    DurationMs, LogPosition, MergeId, ProfileId, Record, Timestamp, Transition, VersionId,
+};
 use sojourn_rules::Definitions;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -257,7 +259,7 @@ impl Partition {
         match record {
             Record::Tick => {}
             Record::Command(command) => self.command(position, command, effects),
-            Record::Publish { version } => self.publish(*version),
+            Record::Publish { version, transition } => self.publish(*version, transition),
             _ => {
                 let id = record.profile().expect("the others concern all");
                 let at = At { position, offset: position.offset, now: log_time };
@@ -304,11 +306,9 @@ impl Partition {
         effects: &mut Effects,
     ) {
         assert!(due <= to, "TIM-1: never early");
-        let mut pass = self.pass;
         let before = self.wake_of(id);
         let at = At { position, offset: position.offset, now: due };
-        self.with(id, at, effects, |step| step.fire(due < to, &mut pass));
-        self.pass = pass;
+        self.with(id, at, effects, |step| step.fire(due < to));
         assert!(self.wake_of(id) != before, "TIM-1: what fired is not due again");
     }
 
@@ -346,6 +346,7 @@ impl Partition {
         step.prepare();
         let result = pass(&mut step);
         step.arm_entries(at.now);
+        self.pass = step.pass;
         slot.used = true;
         if !slot.dirty {
             slot.dirty = true;
@@ -451,16 +452,20 @@ impl Partition {
         }
     }
 
-    fn publish(&mut self, version: VersionId) {
+    fn publish(&mut self, version: VersionId, transition: &Transition) {
         assert!(
             self.shared.versions.contains_key(&version),
             "the owner installs a version before it applies its Publish"
         );
         self.current = Some(version);
         self.published.insert(version);
+        self.keep_publication(version, transition);
         // Only here, at a place of the log: what a restart forgets, a replay must forget (DET-1).
-        let pins = &self.registers.pins;
-        self.published.retain(|known| *known == version || pins.contains_key(known));
+        let Registers { pins, publications, .. } = &self.registers;
+        let needed = |known: &VersionId| {
+            pins.contains_key(known) || publications.iter().any(|one| one.version == *known)
+        };
+        self.published.retain(|known| *known == version || needed(known));
         self.derive();
         self.begin_sweep();
     }

@@ -8,6 +8,7 @@ use crate::identity::Undo;
 use crate::journey::{Appointment, Entries, Occurred, Run};
 use crate::timeline::History;
 use crate::timing::{ZoneFacts, ZoneUsed, zone_of};
+use crate::versions::Moved;
 use serde::{Deserialize, Serialize};
 use sojourn_model::{
     Identifier, IdentifierKind, MergeId, Name, ProfileId, Timestamp, Value, ZoneSource,
@@ -104,6 +105,8 @@ pub struct Profile {
     pub(crate) absorbed_early: Vec<MergeId>,
     /// Merges that can be taken back, newest last.
     pub(crate) undo: Vec<Undo>,
+    /// What runs that went over to another version keep of the ones before.
+    pub(crate) moved: Vec<Moved>,
 }
 
 impl Profile {
@@ -134,6 +137,7 @@ impl Profile {
             arbitration_until: None,
             absorbed_early: Vec::new(),
             undo: Vec::new(),
+            moved: Vec::new(),
         }
     }
 

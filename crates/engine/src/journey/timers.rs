@@ -23,11 +23,10 @@ impl Step<'_> {
     /// Fires everything of this person that is due at `now`; time-outs only when `timeouts` (log
     /// time is later than the instant). First waits in the order they were armed, then woken
     /// candidates by rank; what they arm for this instant fires in the same pass.
-    pub(crate) fn fire(&mut self, timeouts: bool, pass: &mut u64) {
+    pub(crate) fn fire(&mut self, timeouts: bool) {
         self.end_stopped();
         for _ in 0..PASSES_MAX {
-            *pass += 1;
-            self.pass = *pass;
+            self.pass += 1;
             match self.next_due(timeouts) {
                 Some(Due::Wait(id)) => self.fire_wait(id),
                 Some(Due::Timeout(id)) => self.fire_timeout(id),
@@ -41,6 +40,21 @@ impl Step<'_> {
                     let Some(entry) = self.due_entry() else { return };
                     self.fire_entry(entry);
                 }
+            }
+            self.settle();
+        }
+        unreachable!("every firing ends a wait or arms a later one");
+    }
+
+    /// Fires the waits and deferred messages that are due at `now`: a publish may have made them so.
+    pub(crate) fn fire_runs(&mut self) {
+        self.end_stopped();
+        for _ in 0..PASSES_MAX {
+            self.pass += 1;
+            match self.next_due(false) {
+                Some(Due::Wait(id) | Due::Timeout(id)) => self.fire_wait(id),
+                Some(Due::Candidate(id)) => self.fire_candidate(id),
+                None => return,
             }
             self.settle();
         }

@@ -6,6 +6,7 @@ use crate::codec;
 use crate::profile::{Profile, Stored};
 use crate::step::{Controls, Registers};
 use crate::timing::Hours;
+use crate::versions::{Publication, Standing};
 use serde::{Deserialize, Serialize};
 use sojourn_model::{ProfileId, Record, Timestamp, VersionId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +34,19 @@ struct Meta {
 }
 
 /// The partition's own state, and what was added to it since its first layout.
-type Extended = (Meta, Hours);
+type Extended = (Meta, Hours, Vec<Publication>);
+
+/// Reads the newest layout, or one before it.
+fn read_meta(bytes: &[u8]) -> Result<Extended, DecodeError> {
+    let error = match codec::decode::<Extended>(bytes) {
+        Ok(extended) => return Ok(extended),
+        Err(error) => error,
+    };
+    if let Ok((meta, engaged)) = codec::decode::<(Meta, Hours)>(bytes) {
+        return Ok((meta, engaged, Vec::new()));
+    }
+    codec::decode::<Meta>(bytes).map(|meta| (meta, Hours::default(), Vec::new())).map_err(|_| error)
+}
 
 impl Partition {
     /// Decodes a stored profile, for those who only look.
@@ -92,6 +105,15 @@ impl Partition {
         Ok(())
     }
 
+    /// Where the live runs of everybody in memory stand.
+    pub fn standing(&self) -> Standing {
+        let mut standing = Standing::default();
+        for profile in self.roster.iter().filter_map(|id| self.profile(*id)) {
+            standing.add(profile);
+        }
+        standing
+    }
+
     /// How many profiles changed since the last checkpoint.
     pub fn dirty(&self) -> usize {
         self.dirty.len()
@@ -123,24 +145,20 @@ impl Partition {
             registers: self.registers.clone(),
             parked: self.parked.clone(),
         };
-        codec::encode::<Extended>(&(meta, self.registers.engaged))
+        let publications = self.registers.publications.clone();
+        codec::encode::<Extended>(&(meta, self.registers.engaged, publications))
     }
 
     /// Takes back the partition's own state as a checkpoint wrote it. Before any wake or profile.
     pub fn restore_meta(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        let (meta, engaged): Extended = match codec::decode(bytes) {
-            Ok(extended) => extended,
-            Err(error) => match codec::decode(bytes) {
-                Ok(meta) => (meta, Hours::default()),
-                Err::<Meta, _>(_) => return Err(error),
-            },
-        };
+        let (meta, engaged, publications) = read_meta(bytes)?;
         self.now = meta.now;
         self.current = meta.current;
         self.published = meta.published;
         self.shared.controls = meta.controls;
         self.registers = meta.registers;
         self.registers.engaged = engaged;
+        self.registers.publications = publications;
         self.parked = meta.parked;
         self.derive();
         Ok(())
