@@ -91,6 +91,28 @@ impl DefinitionStore {
         Ok(Published::Version(definitions, result.findings))
     }
 
+    /// Keeps something beside the versions under a name, or forgets it.
+    pub(crate) fn keep(&self, name: &str, value: Option<Vec<u8>>) -> Result<()> {
+        let key = Bytes::copy_from_slice(name.as_bytes());
+        let write = Write { space: Space::Meta, key, value: value.map(Bytes::from) };
+        let checkpoint = Checkpoint { position: 0, writes: vec![write] };
+        self.store.checkpoint(OWNER, self.epoch, checkpoint)?;
+        Ok(())
+    }
+
+    /// What is kept under names that begin so, in their order.
+    pub(crate) fn kept(&self, prefix: &str) -> Result<Vec<Vec<u8>>> {
+        let mut found = Vec::new();
+        self.store.scan(OWNER, Space::Meta, prefix.as_bytes(), None, &mut |key, value| {
+            let ours = key.starts_with(prefix.as_bytes());
+            if ours {
+                found.push(value.to_vec());
+            }
+            ours
+        })?;
+        Ok(found)
+    }
+
     /// Notes which version holds from now on, for roles that start later.
     pub fn set_current(&self, version: VersionId) -> Result<()> {
         let write = Write {

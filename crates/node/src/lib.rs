@@ -4,6 +4,7 @@
 //! [`simulate`] runs the same engine over a file; [`Queries`] answers what people ask.
 
 mod admin;
+mod audit;
 mod changes;
 mod clock;
 mod definitions;
@@ -14,6 +15,7 @@ mod index;
 mod node;
 mod pages;
 mod person;
+mod publishing;
 mod queries;
 pub mod rehearse;
 mod roles;
@@ -23,6 +25,7 @@ mod seen;
 pub mod simulate;
 mod storage;
 mod tail;
+mod transition;
 mod why_not;
 mod workspace;
 

@@ -19,7 +19,7 @@ use sojourn_dispatcher::{ChannelOptions, ChannelTransport, Dispatcher};
 use sojourn_gateway::{Gateway, People, Sizes};
 use sojourn_identity::{IdentityRules, IdentityShard, ShardOptions};
 use sojourn_memory::MemoryGate;
-use sojourn_model::{DurationMs, Identifier, ProfileId, Record, VersionId};
+use sojourn_model::{DurationMs, Identifier, ProfileId, Record, Transition, VersionId};
 use sojourn_ports::{Append, Clock, Gate, IdentityGraph, Log, StateStore, Topic};
 use sojourn_proto::encode_profile_record;
 use sojourn_rules::{Definitions, Files, Workspace};
@@ -87,7 +87,8 @@ pub(crate) struct Inner {
     pub(crate) mail: Arc<IdentityMail>,
     pub(crate) began: std::time::Instant,
     settles: Vec<Settle>,
-    publishing: Mutex<()>,
+    /// Held by whoever publishes.
+    pub(crate) publishing: Mutex<()>,
 }
 
 struct Source(Arc<DefinitionStore>);
@@ -115,7 +116,7 @@ impl Node {
             Embedded::open(&options.dir, &draft.workspace.storage, options.clock.clone())?;
         let (log, store, graph) = embedded.ports();
         let definitions = Arc::new(DefinitionStore::open(store.clone())?);
-        let current = take_up(&definitions, &*log, &files)?;
+        let current = take_up(&definitions, &*log, &*options.clock, &files)?;
         let workspace = resolved(&current)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -362,12 +363,12 @@ impl Node {
 impl Inner {
     /// Publishes files: content into the store, then a record to every partition, then the roles
     /// that do not read the log.
-    pub(crate) fn publish(&self, files: &Files) -> Result<Published> {
-        let _one_at_a_time = self.publishing.lock();
+    /// One at a time: the caller holds `publishing`.
+    pub(crate) fn publish(&self, files: &Files, transition: Transition) -> Result<Published> {
         let published = self.definitions.store(files)?;
         if let Published::Version(definitions, _) = &published {
             let workspace = resolved(definitions)?;
-            append_publish(&*self.shared.log, definitions.version)?;
+            append_publish(&*self.shared.log, definitions.version, transition)?;
             self.definitions.set_current(definitions.version)?;
             self.gateway.define(definitions, &secrets::of_sources(&workspace))?;
             *self.mail.rules.lock() = Some(IdentityRules::of(definitions));
@@ -435,7 +436,12 @@ async fn until(reached: impl Fn() -> bool) {
 }
 
 /// The definitions to run with: the folder's, published if they are new.
-fn take_up(store: &DefinitionStore, log: &dyn Log, files: &Files) -> Result<Arc<Definitions>> {
+fn take_up(
+    store: &DefinitionStore,
+    log: &dyn Log,
+    clock: &dyn Clock,
+    files: &Files,
+) -> Result<Arc<Definitions>> {
     let draft = files.version();
     if let Some(current) = store.current()? {
         let running = store.get(current)?;
@@ -453,16 +459,22 @@ fn take_up(store: &DefinitionStore, log: &dyn Log, files: &Files) -> Result<Arc<
             bail!("the definitions have errors:\n{}", lines.join("\n"))
         }
         Published::Version(definitions, _) => {
-            append_publish(log, definitions.version)?;
+            append_publish(log, definitions.version, Transition::default())?;
             store.set_current(definitions.version)?;
+            let entry = serde_json::json!({
+                "what": "start",
+                "version": definitions.version.to_string(),
+                "said": "the folder's files are taken up at the start",
+            });
+            crate::audit::record(log, clock, "start", &entry)?;
             Ok(definitions)
         }
     }
 }
 
 /// Appends `Publish` to every partition and waits until it is durable.
-fn append_publish(log: &dyn Log, version: VersionId) -> Result<()> {
-    append_to_all(log, &Record::Publish { version })
+fn append_publish(log: &dyn Log, version: VersionId, transition: Transition) -> Result<()> {
+    append_to_all(log, &Record::Publish { version, transition })
 }
 
 /// Appends a record to every partition of `profiles`, durable on return.

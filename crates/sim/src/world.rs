@@ -376,7 +376,7 @@ impl World {
         self.versions.lock().expect("one thread").insert(version, Arc::clone(&definitions));
         self.published.insert(version, sojourn_rules::Files(self.files.0.clone()));
         self.converter = Arc::new(Converter::new(&definitions));
-        self.tell_all(&Record::Publish { version })
+        self.tell_all(&Record::publish(version))
     }
 }
 

@@ -12,6 +12,7 @@ pub use summary::{Coverage, JourneyCounts, Summary};
 pub use what_if::{WHAT_IF_FORMS, WhatIf};
 
 use crate::definitions::compiled;
+use crate::transition;
 use crate::workspace::read_workspace;
 use anyhow::{Context, Result, bail};
 use sojourn_engine::{Effect, Effects, Limits, OwnedRecord, Partition};
@@ -19,10 +20,11 @@ use sojourn_gateway::message::{Converter, parse_rfc3339, repair_surrogates};
 use sojourn_identity::{IdentityRules, Outcome, Resolver};
 use sojourn_model::{
     Decision, Identifier, IdentifierKind, LogPosition, Note, ProfileId, Record, Timestamp,
-    Touchpoint,
+    Touchpoint, Transition, VersionId,
 };
 use sojourn_proto::{IdentifiedCommand, TouchpointRecord};
-use sojourn_rules::{Definitions, Files};
+use sojourn_rules::{Definitions, Files, Severity};
+use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,6 +49,8 @@ pub trait Watch {
 /// A running simulation.
 pub struct Simulation {
     definitions: Arc<Definitions>,
+    /// Every version that was published.
+    versions: BTreeMap<VersionId, Arc<Definitions>>,
     converter: Converter,
     resolver: Resolver,
     partition: Partition,
@@ -72,6 +76,7 @@ impl Simulation {
             resolver: Resolver::new(IdentityRules::of(&definitions)),
             partition: Partition::new(0, 1, Limits::default()),
             definitions: Arc::clone(&definitions),
+            versions: BTreeMap::new(),
             effects: Effects::new(),
             forwards: Vec::new(),
             offset: 0,
@@ -79,7 +84,7 @@ impl Simulation {
             base: base.to_owned(),
             summary: Summary::default(),
         };
-        simulation.publish(definitions);
+        simulation.publish(definitions, Transition::default());
         simulation
     }
 
@@ -212,25 +217,49 @@ impl Simulation {
                     _ => bail!("nobody is known as `{person}` yet"),
                 }
             }
-            Order::Publish(dir) => {
-                let definitions = compiled(&read_workspace(&self.base.join(dir))?)?;
+            Order::Publish(dir, transition) => {
+                let files = read_workspace(&self.base.join(dir))?;
+                let definitions = compiled(&files)?;
                 // Timers due by now still belong to the old version.
                 self.apply(&Record::Tick, at, watch)?;
-                self.publish(definitions);
+                self.mapping(&files, &definitions, &transition)?;
+                self.publish(definitions, transition);
                 Ok(())
             }
         }
     }
 
-    fn publish(&mut self, definitions: Arc<Definitions>) {
+    /// Refuses a publish that would refuse itself in production: people have no place to go on.
+    fn mapping(
+        &self,
+        files: &Files,
+        new: &Arc<Definitions>,
+        transition: &Transition,
+    ) -> Result<()> {
+        let standing = self.partition.standing();
+        let version = |version| self.versions.get(&version).cloned();
+        let outlook = transition::Outlook::of(&standing, files, new, transition, &version);
+        match outlook.findings.iter().find(|finding| finding.severity == Severity::Error) {
+            Some(finding) => bail!("{}", crate::definitions::describe(finding)),
+            None => Ok(transition::check_names(transition, &standing, new)?),
+        }
+    }
+
+    fn publish(&mut self, definitions: Arc<Definitions>, transition: Transition) {
         let version = definitions.version;
+        self.versions.insert(version, Arc::clone(&definitions));
         self.partition.install(Arc::clone(&definitions));
         self.converter = Converter::new(&definitions);
         self.resolver.set_rules(IdentityRules::of(&definitions));
         self.definitions = definitions;
         let position = self.next_position();
         let now = self.now.max(self.partition.now());
-        self.partition.apply(position, now, &Record::Publish { version }, &mut self.effects);
+        self.partition.apply(
+            position,
+            now,
+            &Record::Publish { version, transition },
+            &mut self.effects,
+        );
         self.effects.clear();
     }
 
