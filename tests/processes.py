@@ -110,6 +110,17 @@ class Sink:
 
 # ---- the server -----------------------------------------------------------------------------------
 
+RUNNING = []
+
+
+def stop_all():
+    """Ends what a suite that broke off has left running."""
+    for process in RUNNING:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
 class Server:
     """`sojourn up` on a workspace of its own."""
 
@@ -134,6 +145,7 @@ class Server:
             log.write(f"\n---- {' '.join(command)}\n".encode())
             log.flush()
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        RUNNING.append(self.process)
         if wait and not self.ready():
             raise AssertionError("the server has not become ready:\n" + self.last_words())
         return self

@@ -33,6 +33,7 @@ pub struct ChannelTransport {
     answers: mpsc::Receiver<Answer>,
     wake: Wake,
     asking: Vec<tokio::task::JoinHandle<()>>,
+    longest: Duration,
 }
 
 impl ChannelTransport {
@@ -44,6 +45,7 @@ impl ChannelTransport {
         wake: Wake,
     ) -> Self {
         let (sender, answers) = mpsc::channel();
+        let longest = limits::DELIVERY_WALL_MAX;
         let known = Arc::new(Mutex::new(BTreeMap::new()));
         let asking = channels
             .iter()
@@ -76,7 +78,14 @@ impl ChannelTransport {
                 })
             })
             .collect();
-        Self { channels, renderer, runtime, known, sender, answers, wake, asking }
+        Self { channels, renderer, runtime, known, sender, answers, wake, asking, longest }
+    }
+
+    /// Calls a delivery unknown after `longest` of wall time instead of
+    /// [`limits::DELIVERY_WALL_MAX`].
+    pub fn answers_within(mut self, longest: Duration) -> Self {
+        self.longest = longest;
+        self
     }
 }
 
@@ -104,7 +113,7 @@ impl Transport for ChannelTransport {
                 attempt,
                 %traceparent,
             );
-            let id = action.id;
+            let (id, longest) = (action.id, self.longest);
             let work = async move {
                 let request = match request(&renderer, &action, attempt, lookup_only, traceparent) {
                     Ok(request) => request,
@@ -119,7 +128,7 @@ impl Transport for ChannelTransport {
                     // A channel that panics or hangs has answered *unknown*: an answer always comes.
                     let work = AssertUnwindSafe(work).catch_unwind();
                     let (outcome, detail, retry_after_ms, bounce) =
-                        match tokio::time::timeout(limits::DELIVERY_WALL_MAX, work).await {
+                        match tokio::time::timeout(longest, work).await {
                             Ok(Ok(answered)) => answered,
                             Ok(Err(_)) => {
                                 (AttemptOutcome::Unknown, "the channel failed".into(), 0, None)

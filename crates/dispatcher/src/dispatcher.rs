@@ -6,7 +6,7 @@ use crate::lane::Lane;
 use crate::pending::{Pending, Rank, State};
 use crate::receipt::{bounce, receipt};
 use crate::recover::{Learned, LearnedMap};
-use crate::{DispatchError, Options, Ports, Transport, limits, metrics};
+use crate::{DispatchError, Options, Ports, Tenancy, Transport, limits, metrics};
 use bytes::Bytes;
 use sojourn_model::{Action, ActionId, LogPosition, Name, Timestamp};
 use sojourn_ports::{Entry, ReadLimit, Topic};
@@ -66,6 +66,8 @@ pub struct Dispatcher {
     /// Next offset per partition of `dispatch`, as far as this dispatcher knows.
     pub(crate) dispatch_next: BTreeMap<u16, u64>,
     pub(crate) in_flight: usize,
+    /// Where others dispatch as well: what this one may still do.
+    pub(crate) tenancy: Option<Tenancy>,
 }
 
 impl Dispatcher {
@@ -88,6 +90,7 @@ impl Dispatcher {
             unsure: None,
             dispatch_next: BTreeMap::new(),
             in_flight: 0,
+            tenancy: None,
         }
     }
 
@@ -167,7 +170,9 @@ impl Dispatcher {
     /// Reads new records of every partition.
     fn read(&mut self) -> Result<bool, DispatchError> {
         let mut worked = false;
-        let mut at_end = true;
+        // Whether there is anything that the end would let it forget: asking where it is may cost.
+        let mut at_end =
+            !(self.early.is_empty() && self.learned.is_empty() && self.ahead.is_empty());
         let mut entries: Vec<Entry> = Vec::new();
         for index in 0..self.lanes.len() {
             let room = limits::PENDING_MAX.saturating_sub(self.pending.len());
@@ -191,8 +196,10 @@ impl Dispatcher {
                 self.lanes[index].next = entry.offset + 1;
                 worked = true;
             }
-            let end = self.ports.log.bounds(Topic::Actions, partition)?.next;
-            at_end &= self.lanes[index].next >= end;
+            if at_end {
+                let end = self.ports.log.bounds(Topic::Actions, partition)?.next;
+                at_end = self.lanes[index].next >= end;
+            }
         }
         if at_end {
             self.forget_leftovers();

@@ -40,7 +40,7 @@ pub use planted::Mutation;
 pub use planted::plant;
 pub use receipt::{RECEIPT_SOURCE, receipt_id};
 
-use sojourn_model::{Action, ActionId, Name};
+use sojourn_model::{Action, ActionId, DurationMs, Name};
 use sojourn_ports::{Clock, Gate, Log, LogError, Permit, StateError, StateStore};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,6 +69,21 @@ pub struct Options {
     pub partitions: Vec<u16>,
     /// Channels by name; an action for another one fails.
     pub channels: BTreeMap<Name, ChannelOptions>,
+}
+
+/// What a dispatcher goes by that shares the work with other processes.
+///
+/// Two dispatchers of one partition could both call (ACT-1), so a partition is leased. A dispatcher
+/// asks `may_call` before it writes intents and again when they are durable, before the calls: an
+/// intent of a call that was made is therefore in `dispatch` before a successor can hold the lease,
+/// claim the partition and replay `dispatch`. What the successor finds begun and not answered may
+/// still be on its way to the provider; it waits `patience` before it decides about that.
+#[derive(Clone)]
+pub struct Tenancy {
+    /// Whether the lease of all partitions still holds, with time to spare. Does not block.
+    pub may_call: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// The longest that a call of a predecessor may take.
+    pub patience: DurationMs,
 }
 
 /// How to use one channel.

@@ -3,9 +3,9 @@
 use crate::dispatcher::{Dispatcher, Phase};
 use crate::lane::Lane;
 use crate::pending::{History, State};
-use crate::{DispatchError, Options, Ports, Transport, limits, memory};
+use crate::{DispatchError, Options, Ports, Tenancy, Transport, limits, memory};
 use bytes::Bytes;
-use sojourn_model::{Action, ActionId};
+use sojourn_model::{Action, ActionId, DurationMs};
 use sojourn_ports::{Entry, ReadLimit, Space, Topic};
 use sojourn_proto::{
     ActionRecord, DispatchKind, DispatchRecord, DispatchResult, decode_action_record,
@@ -37,7 +37,23 @@ impl Dispatcher {
         options: Options,
         transport: Box<dyn Transport>,
     ) -> Result<Self, DispatchError> {
+        Self::start(Self::empty(ports, options, transport))
+    }
+
+    /// As [`Dispatcher::new`], where other processes dispatch other partitions, or these at another
+    /// time.
+    pub fn among_others(
+        ports: Ports,
+        options: Options,
+        transport: Box<dyn Transport>,
+        tenancy: Tenancy,
+    ) -> Result<Self, DispatchError> {
         let mut dispatcher = Self::empty(ports, options, transport);
+        dispatcher.tenancy = Some(tenancy);
+        Self::start(dispatcher)
+    }
+
+    fn start(mut dispatcher: Self) -> Result<Self, DispatchError> {
         for partition in dispatcher.options.partitions.clone() {
             dispatcher.open_lane(partition)?;
         }
@@ -160,6 +176,7 @@ impl Dispatcher {
     /// Puts a recovered action where it belongs. A call without an outcome is unknown (ACT-1).
     pub(crate) fn enqueue_recovered(&mut self, id: ActionId) {
         let now = self.ports.clock.now();
+        let patience = self.tenancy.as_ref().map_or(DurationMs(0), |tenancy| tenancy.patience);
         let Some(pending) = self.pending.get_mut(&id) else { return };
         // Unsure attempts are decided anew as well: the channel may be able to look them up.
         if pending.history.in_flight || pending.history.maybe_sent {
@@ -167,7 +184,8 @@ impl Dispatcher {
         }
         let state = match pending.state {
             State::Sleeping(until) if pending.unresolved.is_none() => State::Sleeping(until),
-            _ if pending.unresolved.is_some() => State::Sleeping(now),
+            // A predecessor's call may be on its way until its time is over.
+            _ if pending.unresolved.is_some() => State::Sleeping(now.plus(patience)),
             _ => State::Ready,
         };
         self.place(id, state);

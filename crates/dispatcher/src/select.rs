@@ -24,6 +24,9 @@ enum Fit {
 impl Dispatcher {
     /// Wakes what is due and begins as many calls as channels and the turn allow.
     pub(crate) fn begin_calls(&mut self) -> Result<bool, DispatchError> {
+        if !self.may_call() {
+            return Ok(false);
+        }
         let now = self.ports.clock.now();
         let mut worked = self.wake_due(now);
         let mut chosen: Vec<ActionId> = Vec::new();
@@ -144,7 +147,11 @@ impl Dispatcher {
         for &id in chosen {
             // The clock again: the fsync took its time, and a quiet window may have begun (QUI-1).
             let now = self.ports.clock.now();
-            let fit = self.fit(id, now);
+            // The fsync may have outlasted the lease: then a successor may be at work (ACT-1).
+            let fit = match self.may_call() {
+                true => self.fit(id, now),
+                false => Fit::Later(now.plus(limits::GATE_PAUSE)),
+            };
             let Some(pending) = self.pending.get(&id) else { continue };
             match fit {
                 Fit::Yes(permit) => deliveries.push(Delivery {
@@ -169,6 +176,11 @@ impl Dispatcher {
         if !deliveries.is_empty() {
             self.transport.start(deliveries);
         }
+    }
+
+    /// Whether the partitions are still this dispatcher's.
+    fn may_call(&self) -> bool {
+        self.tenancy.as_ref().is_none_or(|tenancy| (tenancy.may_call)())
     }
 
     fn not_made(&mut self, id: ActionId) {

@@ -8,8 +8,8 @@ use rdkafka::admin::{
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::{Metadata, MetadataTopic};
-use sojourn_ports::Topic;
 use sojourn_ports::log::limits;
+use sojourn_ports::{Layout, Topic};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -119,7 +119,7 @@ const EVENTS_MAX: usize = 20;
 /// [`check`] tells what is wrong with them.
 pub fn create(options: &KafkaOptions) -> Result<Vec<String>, KafkaFault> {
     let desk = Desk::open(options)?;
-    desk.metadata()?;
+    let brokers = desk.metadata()?.brokers().len();
     let admin = desk.admin()?;
     let names: Vec<String> = Topic::ALL.iter().map(|&topic| options.topic_name(topic)).collect();
     let values: Vec<Vec<(&str, String)>> = Topic::ALL
@@ -148,6 +148,15 @@ pub fn create(options: &KafkaOptions) -> Result<Vec<String>, KafkaFault> {
         match result {
             Ok(name) => made.push(name),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((name, RDKafkaErrorCode::InvalidReplicationFactor)) => {
+                let wanted = options.replicas;
+                return Err(KafkaFault::Settings {
+                    reason: format!(
+                        "topic {name} should have {wanted} copies and the cluster has {brokers} \
+                         brokers: ask for fewer copies (replication), or add brokers"
+                    ),
+                });
+            }
             Err((name, code)) => {
                 let reason = format!("topic {name} could not be made: {code}");
                 return Err(KafkaFault::Refused { reason });
@@ -157,16 +166,51 @@ pub fn create(options: &KafkaOptions) -> Result<Vec<String>, KafkaFault> {
     Ok(made)
 }
 
-/// What differs from what the log needs; empty when everything is as it should be.
-pub fn check(options: &KafkaOptions) -> Result<Vec<Difference>, KafkaFault> {
+/// What the brokers have of our topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Partitions of the topics. `None`: one of them is missing, or they do not fit together.
+    pub layout: Option<Layout>,
+    /// Copies of each partition, the least of all topics; 0 without any topic.
+    pub replicas: u16,
+}
+
+/// Looks what there is, for a workspace that does not say how many partitions it has: the number is
+/// fixed when the topics are made.
+pub fn find(options: &KafkaOptions) -> Result<Found, KafkaFault> {
     let desk = Desk::open(options)?;
     let metadata = desk.metadata()?;
-    let existing: BTreeMap<&str, &MetadataTopic> = metadata
+    let existing = existing(&metadata);
+    let mut counts = [0; Topic::ALL.len()];
+    let mut replicas: Option<usize> = None;
+    for topic in Topic::ALL {
+        if let Some(found) = existing.get(options.topic_name(topic).as_str()) {
+            counts[topic as usize] = u16::try_from(found.partitions().len()).unwrap_or(u16::MAX);
+            let copies = found.partitions().iter().map(|one| one.replicas().len()).min();
+            replicas = replicas.into_iter().chain(copies).min();
+        }
+    }
+    let shards = counts[Topic::Touchpoints as usize];
+    let partitions = counts[Topic::Profiles as usize];
+    let layout = Layout::from_counts(counts)
+        .filter(|layout| *layout == Layout::new(shards.max(1), partitions.max(1)));
+    Ok(Found { layout, replicas: u16::try_from(replicas.unwrap_or(0)).unwrap_or(u16::MAX) })
+}
+
+fn existing(metadata: &Metadata) -> BTreeMap<&str, &MetadataTopic> {
+    metadata
         .topics()
         .iter()
         .filter(|topic| topic.error().is_none() && !topic.partitions().is_empty())
         .map(|topic| (topic.name(), topic))
-        .collect();
+        .collect()
+}
+
+/// What differs from what the log needs; empty when everything is as it should be.
+pub fn check(options: &KafkaOptions) -> Result<Vec<Difference>, KafkaFault> {
+    let desk = Desk::open(options)?;
+    let metadata = desk.metadata()?;
+    let existing = existing(&metadata);
     let mut differences = Vec::new();
     let mut present = Vec::new();
     for topic in Topic::ALL {

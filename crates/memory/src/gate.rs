@@ -5,7 +5,7 @@
 
 use parking_lot::{Condvar, Mutex};
 use sojourn_model::{ActionId, KillTarget, Name, ProfileId, Timestamp};
-use sojourn_ports::{Clock, Gate, GateMark, GateQuery, GateVerdict, Permit};
+use sojourn_ports::{Clock, Gate, GateMark, GateQuery, GateVerdict, MarkKeeper, Permit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -269,6 +269,26 @@ impl Gate for MemoryGate {
         state.next_permit += 1;
         state.permits.insert(id, query.clone());
         GateVerdict::Open(Permit::new(Held { id, shared: Arc::clone(&self.shared) }))
+    }
+}
+
+impl MarkKeeper for MemoryGate {
+    fn ticket(&self) -> Result<u64, String> {
+        Ok(Self::ticket(self))
+    }
+
+    fn settle(&self, ticket: u64) -> Result<(), String> {
+        Self::settle(self, ticket);
+        Ok(())
+    }
+
+    fn forget_before(&self, horizon: Timestamp) -> Result<(), String> {
+        Self::forget_before(self, horizon);
+        Ok(())
+    }
+
+    fn held(&self) -> Result<u64, String> {
+        Ok(self.len() as u64)
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::json;
 use sojourn_gateway::message::Converter;
 use sojourn_model::{Command, KillTarget, Record};
-use sojourn_ports::{Append, Gate, GateMark, Topic};
+use sojourn_ports::{Append, GateMark, Topic};
 use sojourn_proto::admin::admin_service_server::{AdminService, AdminServiceServer};
 use sojourn_proto::admin::{
     DoctorRequest, DoctorResponse, GetDecisionRequest, GetDecisionResponse, GetPersonRequest,

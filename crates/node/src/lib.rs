@@ -1,14 +1,17 @@
 //! Any set of roles on any backend: the library form of the product.
 //!
-//! [`Node::start`] runs every role of a workspace in one process over the embedded log and store;
-//! [`simulate`] runs the same engine over a file; [`Queries`] answers what people ask.
+//! [`Node::start`] runs every role of a workspace in one process, on embedded storage or on Kafka and
+//! Redis; [`simulate`] runs the same engine over a file;
+//! [`Queries`] answers what people ask.
 
 mod admin;
 mod audit;
+mod backend;
 mod changes;
 mod clock;
 mod definitions;
 mod diff;
+mod distributed;
 mod doctor;
 pub mod health;
 mod index;
@@ -29,8 +32,12 @@ mod transition;
 mod why_not;
 mod workspace;
 
+pub use backend::Backend;
 pub use clock::WallClock;
 pub use definitions::{DefinitionStore, Published, compiled, describe, resolved};
+pub use distributed::{
+    Distributed, PARTITIONS_DEFAULT, REPLICATION_DEFAULT, TopicOrder, TopicReport, make_topics,
+};
 pub use index::{Index, Indexer};
 pub use node::{Node, NodeOptions};
 pub use queries::Queries;

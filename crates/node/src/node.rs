@@ -1,13 +1,13 @@
-//! A node: every role in one process over the embedded backend.
+//! A node: every role in one process, on any backend.
 
 use crate::admin::Admin;
+use crate::backend::Backend;
 use crate::definitions::{DefinitionStore, Published, describe, resolved};
 use crate::health::{self, Health};
 use crate::index::Indexer;
 use crate::queries::Queries;
 use crate::roles::{self, IdentityMail, Positions, Shared};
 use crate::secrets;
-use crate::storage::Embedded;
 use crate::workspace::{read_workspace, secret};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
@@ -18,9 +18,8 @@ use sojourn_channels::{Channels, Prompts};
 use sojourn_dispatcher::{ChannelOptions, ChannelTransport, Dispatcher};
 use sojourn_gateway::{Gateway, People, Sizes};
 use sojourn_identity::{IdentityRules, IdentityShard, ShardOptions};
-use sojourn_memory::MemoryGate;
 use sojourn_model::{DurationMs, Identifier, ProfileId, Record, Transition, VersionId};
-use sojourn_ports::{Append, Clock, Gate, IdentityGraph, Log, StateStore, Topic};
+use sojourn_ports::{Append, Clock, Gate, IdentityGraph, Log, MarkKeeper, StateStore, Topic};
 use sojourn_proto::encode_profile_record;
 use sojourn_rules::{Definitions, Files, Workspace};
 use sojourn_worker::{DefinitionsSource, OwnerOptions, PartitionOwner, Settle};
@@ -72,7 +71,7 @@ pub struct Node {
     inner: Arc<Inner>,
     runtime: Option<Runtime>,
     threads: Vec<JoinHandle<()>>,
-    embedded: Embedded,
+    backend: Backend,
     gateway_address: SocketAddr,
     admin_address: SocketAddr,
 }
@@ -83,7 +82,7 @@ pub(crate) struct Inner {
     pub(crate) queries: Queries,
     pub(crate) definitions: Arc<DefinitionStore>,
     pub(crate) gateway: Gateway,
-    pub(crate) gate: Arc<MemoryGate>,
+    pub(crate) gate: Arc<dyn MarkKeeper>,
     pub(crate) mail: Arc<IdentityMail>,
     pub(crate) began: std::time::Instant,
     settles: Vec<Settle>,
@@ -112,9 +111,12 @@ impl Node {
     pub fn start(options: NodeOptions) -> Result<Self> {
         let files = read_workspace(&options.dir)?;
         let draft = crate::definitions::compiled(&files)?;
-        let embedded =
-            Embedded::open(&options.dir, &draft.workspace.storage, options.clock.clone())?;
-        let (log, store, graph) = embedded.ports();
+        let backend = Backend::open(&options.dir, &draft.workspace.storage, options.clock.clone())?;
+        if backend.shared().is_some() && options.speed != 1.0 {
+            bail!("brokers keep the time of the wall: a faster clock needs embedded storage");
+        }
+        let Backend { log, store, graph, gate, .. } = &backend;
+        let (log, store, graph, gate) = (log.clone(), store.clone(), graph.clone(), gate.clone());
         let definitions = Arc::new(DefinitionStore::open(store.clone())?);
         let current = take_up(&definitions, &*log, &*options.clock, &files)?;
         let workspace = resolved(&current)?;
@@ -130,8 +132,7 @@ impl Node {
             Some((url, _)) => url.to_string(),
             None => format!("http://{gateway_address}"),
         };
-        let gate = Arc::new(MemoryGate::new(options.clock.clone()));
-        let signer = secrets::signer(&embedded.data)?;
+        let signer = secrets::signer(&backend.data)?;
         let channels = Arc::new(build_channels(&runtime, &workspace, &options)?);
         let gateway = Gateway::new(sojourn_gateway::Options {
             log: log.clone(),
@@ -179,7 +180,7 @@ impl Node {
             threads: Vec::new(),
             gateway_address,
             admin_address: gateway_address,
-            embedded,
+            backend,
         };
         node.spawn_roles(&options, &current, (store, graph), owners, (channels, links))?;
         node.serve(listener, signer)?;
@@ -233,8 +234,8 @@ impl Node {
             }
         }
         runtime.shutdown_timeout(Duration::from_secs(2));
-        let _ = std::fs::remove_file(self.embedded.data.join("admin.addr"));
-        self.embedded.journal.close();
+        let _ = std::fs::remove_file(self.backend.data.join("admin.addr"));
+        self.backend.close();
         Ok(())
     }
 
@@ -269,7 +270,8 @@ impl Node {
 
         let ready = Arc::new(AtomicBool::new(false));
         let (s, gate, flag) = (shared.clone(), self.inner.gate.clone(), ready.clone());
-        self.spawn("keeper", move || roles::keeper(&s, &gate, &flag))?;
+        let every = self.backend.keep_every();
+        self.spawn("keeper", move || roles::keeper(&s, &*gate, &flag, every))?;
 
         let indexer = Indexer::open(shared.log.clone(), store.clone())?;
         let s = shared.clone();
@@ -344,7 +346,7 @@ impl Node {
         });
         let admin = runtime.block_on(TcpListener::bind(("127.0.0.1", 0)))?;
         self.admin_address = admin.local_addr()?;
-        let file = self.embedded.data.join("admin.addr");
+        let file = self.backend.data.join("admin.addr");
         std::fs::write(&file, format!("{}\n{}\n", self.admin_address, self.gateway_address))
             .with_context(|| format!("cannot write {}", file.display()))?;
         let server = tonic::transport::Server::builder()
@@ -494,7 +496,7 @@ fn owners(
     options: &NodeOptions,
     shared: &Shared,
     store: &Arc<dyn StateStore>,
-    gate: &Arc<MemoryGate>,
+    gate: &Arc<dyn MarkKeeper>,
     definitions: &Arc<DefinitionStore>,
 ) -> Vec<(u16, PartitionOwner)> {
     let source: Arc<dyn DefinitionsSource> = Arc::new(Source(definitions.clone()));

@@ -5,9 +5,8 @@ use crate::index::Indexer;
 use parking_lot::Mutex;
 use sojourn_dispatcher::{DispatchError, Dispatcher, Phase};
 use sojourn_identity::{IdentityRules, IdentityShard};
-use sojourn_memory::MemoryGate;
 use sojourn_model::Timestamp;
-use sojourn_ports::{Clock, Log, Topic};
+use sojourn_ports::{Clock, Log, MarkKeeper, Topic};
 use sojourn_worker::{PartitionOwner, Progress};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,8 +23,6 @@ const ANSWERS: Duration = Duration::from_millis(1);
 /// Pause after an error, doubled up to the limit.
 const RETRY: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
-/// How often the keeper looks.
-const KEEP: Duration = Duration::from_millis(10);
 /// Merges in a chain whose records pass from owner to owner before a mark may be taken back.
 const FORWARD_ROUNDS: u32 = 6;
 /// How often the log may drop what everyone has read.
@@ -66,6 +63,12 @@ impl Positions {
 
     pub(crate) fn identity_reached(&self, end: u64) -> bool {
         Self::get(&self.identity).is_some_and(|at| at >= end)
+    }
+
+    /// Whether the dispatcher has read `actions` so far.
+    pub(crate) fn actions_reached(&self, ends: &[u64]) -> bool {
+        let read = self.actions.lock();
+        !read.is_empty() && read.iter().all(|(_, p, at)| *at >= ends[usize::from(*p)])
     }
 
     pub(crate) fn owners_reached(&self, ends: &[u64]) -> bool {
@@ -273,51 +276,116 @@ pub(crate) fn index(shared: &Shared, mut indexer: Indexer) {
 }
 
 /// Takes back marks of the gate once the engine has applied what they announced, lets the dispatcher
-/// begin once identity and engine have caught up, and trims the log.
-pub(crate) fn keeper(shared: &Shared, gate: &MemoryGate, ready: &AtomicBool) {
-    let ends = |topic: Topic| -> Vec<u64> {
-        (0..shared.log.partitions(topic))
-            .map(|p| shared.log.bounds(topic, p).map_or(u64::MAX, |bounds| bounds.next))
-            .collect()
-    };
-    let wait = |reached: &dyn Fn() -> bool| {
-        while !shared.stopping() && !reached() {
-            nap(KEEP);
-        }
-    };
+/// begin once identity and engine have caught up, and trims the log. Looks after every `pause`.
+pub(crate) fn keeper(shared: &Shared, gate: &dyn MarkKeeper, ready: &AtomicBool, pause: Duration) {
     let mut since_trim = Duration::ZERO;
-    // Cancels are in `actions` too: once the dispatcher has read them it needs no mark (LIM-1).
-    let mut told: Option<(Timestamp, Vec<u64>)> = None;
+    let mut round = Round::default();
+    let mut backoff = Backoff::new();
     while !shared.stopping() {
-        let now = shared.clock.now();
-        // Marks are set after their record is appended: whatever the log holds now covers them.
-        let ticket = gate.ticket();
-        let touchpoints = ends(Topic::Touchpoints)[0];
-        wait(&|| shared.positions.identity_reached(touchpoints));
-        // Several rounds: what owners forward to each other counts, also along a chain of merges.
-        for _ in 0..FORWARD_ROUNDS {
-            let profiles = ends(Topic::Profiles);
-            wait(&|| shared.positions.owners_reached(&profiles));
+        match round.run(shared, gate, ready, pause) {
+            Ok(()) => backoff.worked(),
+            Err(error) => {
+                tracing::warn!(error, "marks of the gate cannot be taken back; they go on holding");
+                backoff.failed();
+            }
         }
-        if shared.stopping() {
-            break;
-        }
-        gate.settle(ticket);
-        ready.store(true, Ordering::Release);
-        let (since, ends) = told.get_or_insert_with(|| (now, ends(Topic::Actions)));
-        let read = shared.positions.actions.lock();
-        if !read.is_empty() && read.iter().all(|(_, p, at)| *at >= ends[usize::from(*p)]) {
-            gate.forget_before(*since);
-            told = None;
-        }
-        drop(read);
-        nap(KEEP);
-        since_trim += KEEP;
+        nap(pause);
+        since_trim += pause;
         if since_trim >= TRIM {
             since_trim = Duration::ZERO;
             trim(shared);
         }
     }
+}
+
+/// What the keeper remembers from look to look.
+#[derive(Default)]
+struct Round {
+    /// The ticket up to which revocations were taken back.
+    settled: Option<u64>,
+    /// Cancels are in `actions` too: once the dispatcher has read them it needs no mark (LIM-1).
+    told: Option<(Timestamp, Vec<u64>)>,
+}
+
+impl Round {
+    fn run(
+        &mut self,
+        shared: &Shared,
+        gate: &dyn MarkKeeper,
+        ready: &AtomicBool,
+        pause: Duration,
+    ) -> Result<(), String> {
+        let now = shared.clock.now();
+        let lost = gate.has_lost();
+        // Marks are set after their record is appended: whatever the log holds now covers them.
+        let ticket = gate.ticket()?;
+        if self.settled != Some(ticket) || lost || !ready.load(Ordering::Acquire) {
+            let Some(()) = catch_up(shared, pause)? else { return Ok(()) };
+            if lost {
+                // Cancels stand in `actions`; the dispatcher must have read them.
+                let actions = ends(shared, Topic::Actions)?;
+                if !wait(shared, pause, &|| shared.positions.actions_reached(&actions)) {
+                    return Ok(());
+                }
+                tracing::warn!("the gate had lost marks; they are set anew from the log");
+                gate.reopen()?;
+            }
+            gate.settle(ticket)?;
+            self.settled = Some(ticket);
+            ready.store(true, Ordering::Release);
+            if self.told.is_none() {
+                self.told = Some((now, ends(shared, Topic::Actions)?));
+            }
+        }
+        if let Some((since, read)) = &self.told
+            && shared.positions.actions_reached(read)
+        {
+            gate.forget_before(*since)?;
+            self.told = None;
+        }
+        Ok(())
+    }
+}
+
+/// Waits until identity and every owner have applied what the log holds now; `None`: the process ends.
+fn catch_up(shared: &Shared, pause: Duration) -> Result<Option<()>, String> {
+    let touchpoints = ends(shared, Topic::Touchpoints)?;
+    if !wait(shared, pause, &|| shared.positions.identity_reached(touchpoints[0])) {
+        return Ok(None);
+    }
+    // Several rounds: what owners forward to each other counts, also along a chain of merges.
+    let mut before = None;
+    for _ in 0..FORWARD_ROUNDS {
+        let profiles = ends(shared, Topic::Profiles)?;
+        if !wait(shared, pause, &|| shared.positions.owners_reached(&profiles)) {
+            return Ok(None);
+        }
+        // Nothing has come since the last round: nothing was forwarded.
+        if before.as_ref() == Some(&profiles) {
+            break;
+        }
+        before = Some(profiles);
+    }
+    Ok(Some(()))
+}
+
+/// Where every partition of a topic ends.
+fn ends(shared: &Shared, topic: Topic) -> Result<Vec<u64>, String> {
+    (0..shared.log.partitions(topic))
+        .map(|partition| shared.log.bounds(topic, partition).map(|bounds| bounds.next))
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())
+}
+
+/// False: the process ends.
+fn wait(shared: &Shared, pause: Duration, reached: &dyn Fn() -> bool) -> bool {
+    while !reached() {
+        if shared.stopping() {
+            return false;
+        }
+        nap(pause.min(IDLE));
+    }
+    !shared.stopping()
 }
 
 /// Allows the log to drop what every reader has behind it, subject to retention.

@@ -33,7 +33,7 @@ impl Embedded {
     /// Opens or creates the folder. One process at a time.
     pub fn open(dir: &Path, storage: &Storage, clock: Arc<dyn Clock>) -> Result<Self> {
         if &*storage.kind != "embedded" {
-            bail!("storage.kind is `{}`; this build runs on `embedded` only", storage.kind);
+            bail!("storage.kind is `{}`: this needs embedded storage", storage.kind);
         }
         let data = data_dir(dir, storage);
         std::fs::create_dir_all(&data)

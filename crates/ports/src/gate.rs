@@ -103,3 +103,35 @@ pub trait Gate: Send + Sync {
     /// Asks for a permit.
     fn ask(&self, query: &GateQuery) -> GateVerdict;
 }
+
+/// What whoever takes marks back needs of a gate. Marks are cached log: once the engine has applied
+/// what they announced they may go (LIM-1), and where they were lost they are set anew.
+pub trait MarkKeeper: Gate {
+    /// Number of the last marks set, by anybody: to be given to [`Self::settle`] later.
+    fn ticket(&self) -> Result<u64, String>;
+
+    /// Takes back revocations that were set up to `ticket` without an end (`at` is
+    /// [`Timestamp::MAX`]). The caller vouches that the engine has applied every record that the log
+    /// held when `ticket` was taken (CON-2).
+    fn settle(&self, ticket: u64) -> Result<(), String>;
+
+    /// Forgets marks that can concern nobody any more. The caller vouches that every action approved
+    /// before `horizon` has been handed over or given up, and that the engine has applied every
+    /// record before it. Kill switches stay.
+    fn forget_before(&self, horizon: Timestamp) -> Result<(), String>;
+
+    /// Whether marks may have been lost: the gate answers [`GateVerdict::Unreachable`] until
+    /// [`Self::reopen`].
+    fn has_lost(&self) -> bool {
+        false
+    }
+
+    /// Takes the marks as they are now for the whole. The caller vouches that every mark that still
+    /// matters has been set anew.
+    fn reopen(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Marks held, for `doctor`.
+    fn held(&self) -> Result<u64, String>;
+}

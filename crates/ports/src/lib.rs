@@ -15,7 +15,7 @@ mod recover;
 pub mod state;
 
 pub use clock::Clock;
-pub use gate::{Gate, GateMark, GateQuery, GateVerdict, Permit};
+pub use gate::{Gate, GateMark, GateQuery, GateVerdict, MarkKeeper, Permit};
 pub use graph::{GraphCommit, GraphError, GraphWrite, IdentityGraph, NodeKey};
 pub use log::{Append, Bounds, Done, Entry, Layout, Log, LogError, ReadLimit, Topic};
 pub use recover::{Standing, Unrecoverable, check_recoverable};

@@ -22,7 +22,7 @@ use crate::limits::{LEASE, LOOK, RELEASE_BATCH, RELEASE_RETRY, RENEW};
 use crate::{script, state};
 use parking_lot::{Condvar, Mutex};
 use sojourn_model::{KillTarget, Timestamp};
-use sojourn_ports::{Clock, Gate, GateMark, GateQuery, GateVerdict, Permit};
+use sojourn_ports::{Clock, Gate, GateMark, GateQuery, GateVerdict, MarkKeeper, Permit};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -57,6 +57,8 @@ struct State {
     held: usize,
     /// Permits to be given back, with their session.
     released: Vec<(String, String)>,
+    /// The store has said that marks are gone, and nobody has reopened the gate since.
+    lost: bool,
     stop: bool,
 }
 
@@ -138,6 +140,7 @@ impl RedisGate {
             next_permit: 0,
             held: 0,
             released: Vec::new(),
+            lost: false,
             stop: false,
         };
         let wake = Condvar::new();
@@ -157,6 +160,7 @@ impl RedisGate {
         let (life, session, ticket) = join(&self.shared.client)?;
         let mut state = self.shared.state.lock();
         (state.life, state.session, state.ticket) = (life, session, ticket);
+        state.lost = false;
         Ok(())
     }
 
@@ -370,7 +374,9 @@ impl Gate for RedisGate {
         };
         {
             let mut state = self.shared.state.lock();
-            if verdict != "lost" {
+            if verdict == "lost" {
+                state.lost = true;
+            } else {
                 state.ticket = state.ticket.max(ticket);
             }
         }
@@ -385,6 +391,32 @@ impl Gate for RedisGate {
                 "the store has lost marks; they are set anew from the log first".to_owned(),
             ),
         }
+    }
+}
+
+impl MarkKeeper for RedisGate {
+    fn ticket(&self) -> Result<u64, String> {
+        Self::ticket(self)
+    }
+
+    fn settle(&self, ticket: u64) -> Result<(), String> {
+        Self::settle(self, ticket)
+    }
+
+    fn forget_before(&self, horizon: Timestamp) -> Result<(), String> {
+        Self::forget_before(self, horizon)
+    }
+
+    fn has_lost(&self) -> bool {
+        self.shared.state.lock().lost
+    }
+
+    fn reopen(&self) -> Result<(), String> {
+        Self::reopen(self)
+    }
+
+    fn held(&self) -> Result<u64, String> {
+        self.marks()
     }
 }
 

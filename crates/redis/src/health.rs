@@ -30,6 +30,13 @@ pub(crate) fn look(client: &Client) -> Result<Vec<Finding>, OpenError> {
     texts(&answer, &mut pages);
     let mut findings: Vec<Finding> =
         pages.iter().flat_map(|page| judge(page, client.is_cluster())).collect();
+    // A managed server may forbid the question; then nothing is known of it.
+    if let Ok(answer) = client.ask::<Value>(redis::cmd("CONFIG").arg("GET").arg("appendfsync")) {
+        let mut words = Vec::new();
+        texts(&answer, &mut words);
+        let no_file = findings.iter().any(|finding| finding.setting == "appendonly");
+        findings.extend(words.iter().filter(|_| !no_file).filter_map(|word| judge_sync(word)));
+    }
     findings.sort_by_key(|finding| (!finding.refused, finding.setting));
     findings.dedup();
     Ok(findings)
@@ -44,6 +51,17 @@ fn texts(value: &Value, found: &mut Vec<String>) {
         Value::Map(pairs) => pairs.iter().for_each(|(_, value)| texts(value, found)),
         _ => {}
     }
+}
+
+/// What `appendfsync` means: a checkpoint that is lost is replayed from the log, a mark is not.
+fn judge_sync(value: &str) -> Option<Finding> {
+    matches!(value, "everysec" | "no").then(|| Finding {
+        setting: "appendfsync",
+        value: value.to_owned(),
+        meaning: "a revocation that was acknowledged in the last second before a crash may not hold \
+                  for what is on its way just then; set it to always",
+        refused: false,
+    })
 }
 
 fn judge(info: &str, cluster: bool) -> Vec<Finding> {
@@ -83,6 +101,13 @@ mod tests {
         };
         assert!(!judge(&page(0), false)[0].refused);
         assert!(judge(&page(1 << 30), false)[0].refused);
+    }
+
+    #[test]
+    fn a_file_that_is_not_written_at_once_is_named() {
+        assert_eq!(judge_sync("always"), None);
+        assert_eq!(judge_sync("appendfsync"), None, "the key stands in the answer, too");
+        assert!(judge_sync("everysec").is_some_and(|finding| !finding.refused));
     }
 
     #[test]

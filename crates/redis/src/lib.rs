@@ -26,6 +26,7 @@ mod client;
 mod gate;
 mod graph;
 mod health;
+mod lease;
 mod limits;
 mod script;
 mod state;
@@ -34,6 +35,7 @@ pub use client::{OpenError, RedisOptions};
 pub use gate::RedisGate;
 pub use graph::RedisGraph;
 pub use health::Finding;
+pub use lease::{Held, LeaseTurn, LeaseView, RedisLeases};
 pub use state::RedisStore;
 
 use client::Client;
@@ -70,6 +72,11 @@ impl Redis {
     /// The identity-graph port.
     pub fn graph(&self) -> RedisGraph {
         RedisGraph::new(self.0.clone())
+    }
+
+    /// Who does what among several processes.
+    pub fn leases(&self) -> RedisLeases {
+        RedisLeases::new(self.0.clone())
     }
 
     /// The gate, shared by every process that opens it on the same store and prefix.

@@ -22,6 +22,8 @@ scripts! {
     GATE_STILL = "gate_still";
     GATE_RENEW = "gate_renew";
     GATE_FORGET = "gate_forget";
+    LEASE = "lease";
+    LEASE_LEAVE = "lease_leave";
 }
 
 /// A script and its hash.

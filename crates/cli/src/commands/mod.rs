@@ -16,6 +16,7 @@ mod simulate;
 mod snapshot;
 mod tail;
 mod test;
+mod topics;
 mod up;
 
 use crate::exit::{self, Exit};
@@ -98,6 +99,7 @@ enum Command {
     Enter(order::Enter),
     Snapshot(snapshot::Snapshot),
     Restore(snapshot::Restore),
+    Topics(topics::Topics),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }
@@ -131,6 +133,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Enter(args)) => args.run(globals),
         Some(Command::Snapshot(args)) => args.run(globals),
         Some(Command::Restore(args)) => args.run(globals),
+        Some(Command::Topics(args)) => args.run(globals),
         Some(Command::Doctor(args)) => args.run(globals),
         Some(Command::Completions(args)) => args.run(),
     }

@@ -10,6 +10,7 @@ use serde_json::json;
 use sojourn_embedded::SnapshotInfo;
 use sojourn_node::{Embedded, WallClock};
 use sojourn_ports::Clock;
+use sojourn_rules::Definitions;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -41,6 +42,7 @@ impl Snapshot {
     pub(crate) fn run(self, globals: &Globals) -> Result<Exit> {
         let dir = &self.workspace.dir;
         let definitions = workspace::definitions(dir)?;
+        only_embedded(&definitions)?;
         let data = workspace::data_dir(dir);
         if !data.is_dir() {
             return Err(unreachable(format!("{} holds no data yet", data.display())));
@@ -60,7 +62,8 @@ impl Snapshot {
 impl Restore {
     pub(crate) fn run(self, globals: &Globals) -> Result<Exit> {
         let data = workspace::data_dir(&self.workspace.dir);
-        workspace::definitions(&self.workspace.dir)?;
+        let definitions = workspace::definitions(&self.workspace.dir)?;
+        only_embedded(&definitions)?;
         std::fs::create_dir_all(&data)
             .map_err(|error| unreachable(format!("cannot make {}: {error}", data.display())))?;
         let _lock = sojourn_embedded::DirLock::take(&data, "sojourn restore")
@@ -68,6 +71,17 @@ impl Restore {
         let info = sojourn_embedded::restore(&self.file, &data)
             .map_err(|error| unreachable(error.to_string()))?;
         report("restored", &self.file, &info, globals)
+    }
+}
+
+/// Kafka and Redis have backups of their own, and more than one process may write there.
+fn only_embedded(definitions: &Definitions) -> Result<()> {
+    match &*definitions.workspace.storage.kind {
+        "embedded" => Ok(()),
+        kind => Err(unreachable(format!(
+            "storage.kind is `{kind}`: snapshot and restore are for embedded storage; \
+             Redis is rebuilt from Kafka as far as its retention reaches"
+        ))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `sojourn up`: every role of a workspace in one process, on embedded storage.
+//! `sojourn up`: every role of a workspace in one process.
 
 use super::{Globals, Workspace};
 use crate::exit::Exit;
@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Run a workspace: all roles in one process, on embedded storage
+/// Run a workspace: all roles in one process
 #[derive(Debug, Args)]
 #[command(after_help = "Example: sojourn up my-shop
 

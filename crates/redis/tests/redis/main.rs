@@ -1,6 +1,7 @@
 //! The ports' contract suites and faults against a real Redis and a real Redis Cluster.
 
 mod faults;
+mod leases;
 mod server;
 
 use server::{Cluster, Proxy, Server};

@@ -9,6 +9,7 @@ mod plan;
 mod policy;
 mod segments;
 mod steps;
+mod storage;
 mod template;
 mod waits;
 mod workspace;

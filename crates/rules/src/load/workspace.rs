@@ -1,7 +1,7 @@
 //! sojourn.yaml
 
 use super::names::{CHANNEL_KINDS, SOURCE_SECRETS};
-use crate::definitions::{Channel, Company, Source as Declared, Storage, Workspace};
+use crate::definitions::{Channel, Company, Source as Declared, Workspace};
 use crate::duration;
 use crate::finding::{Source, suggest};
 use crate::reader::{Table, checked_name};
@@ -24,21 +24,6 @@ const CHANNEL_SETTINGS: &[&str] = &[
     "idempotency_window",
     "path",
     "timeout",
-];
-/// Settings of the storage beside `kind`, `path` and `retention`.
-const STORAGE_SETTINGS: &[&str] = &[
-    "brokers",
-    "redis",
-    "partitions",
-    "shards",
-    "memory",
-    "security",
-    "username",
-    "password",
-    "topic_prefix",
-    "key_prefix",
-    "sync",
-    "segment_size",
 ];
 /// Secrets of sources.
 const SECRETS: &[&str] =
@@ -82,7 +67,7 @@ pub(super) fn load(source: Source<'_>, root: &Node) -> Workspace {
             }
         }
     }
-    workspace.storage = storage(&table);
+    workspace.storage = super::storage::load(&table);
     if let Some(url) = table.get("public_url")
         && let Some(text) = crate::reader::name(&source, url, "public_url")
     {
@@ -90,7 +75,7 @@ pub(super) fn load(source: Source<'_>, root: &Node) -> Workspace {
         workspace.settings.insert("public_url".into(), (text, url.place.line));
     }
     if let Some(listen) = table.table("listen", "`listen`") {
-        for role in ["gateway", "console", "portal", "metrics", "grpc"] {
+        for role in ["gateway", "admin", "channels", "console", "portal", "metrics", "grpc"] {
             if let Some(node) = listen.get(role)
                 && let Some(text) = crate::reader::name(&source, node, role)
             {
@@ -220,37 +205,8 @@ fn channel(source: Source<'_>, name: &Name, node: &Node) -> Option<Channel> {
     Some(Channel { name: name.clone(), kind: kind?, settings, rate_per_second })
 }
 
-fn storage(table: &Table<'_>) -> Storage {
-    let mut storage = Storage::default();
-    let Some(read) = table.table("storage", "`storage`") else { return storage };
-    let kinds = [("embedded", "embedded"), ("kafka+redis", "kafka+redis"), ("memory", "memory")];
-    if let Some(kind) = read.choice("kind", &kinds) {
-        storage.kind = kind.into();
-    }
-    if let Some(node) = read.get("path")
-        && let Some(path) = crate::reader::name(&table.source, node, "path")
-    {
-        placeholder(&table.source, node.place, &path);
-        storage.settings.insert("path".into(), (path.clone(), node.place.line));
-        storage.path = path;
-    }
-    if let Some(retention) = read.duration("retention") {
-        storage.retention = retention;
-    }
-    for key in STORAGE_SETTINGS {
-        if let Some(node) = read.get(key)
-            && let Some(text) = crate::reader::name(&table.source, node, key)
-        {
-            placeholder(&table.source, node.place, &text);
-            storage.settings.insert(Name::from(*key), (text, node.place.line));
-        }
-    }
-    read.finish();
-    storage
-}
-
 /// Checks the form of `${NAME}`; whether it has a value is found out at start.
-fn placeholder(source: &Source<'_>, place: Place, text: &str) {
+pub(super) fn placeholder(source: &Source<'_>, place: Place, text: &str) {
     if let Err(bad) = crate::resolve::names_in(text) {
         source.error(
             "bad-placeholder",

@@ -32,6 +32,30 @@ fn workspace() {
     check("400d", "400", &["sojourn.yaml:12 bad-duration"]);
     check("shared_devices: true", "shared_devices: 'true'", &["sojourn.yaml:8 wrong-type"]);
     check("storage: {", "storage: [", &["sojourn.yaml:13 yaml-syntax"]);
+    let storage = |to: &str, expected: &[&str]| {
+        let from = "{ kind: embedded, path: ./data, retention: 400d }";
+        self::check("sojourn.yaml", SOJOURN, from, to, expected);
+    };
+    let on_both = r#"{ kind: kafka+redis, brokers: "k1:9092,k2:9092", redis: "redis+cluster://r1:6379,r2:6379", takeover: 5s, partitions: 8, replication: 3 }"#;
+    storage(on_both, &[]);
+    storage(r#"{ kind: kafka+redis, brokers: "${BROKERS}", redis: "${REDIS}" }"#, &[]);
+    storage(
+        "{ kind: kafka+redis }",
+        &["sojourn.yaml:12 missing-key", "sojourn.yaml:12 missing-key"],
+    );
+    for (good, bad, rule) in [
+        ("k2:9092", "k2", "bad-address"),
+        ("redis+cluster", "http", "bad-address"),
+        ("5s", "2m", "bad-duration"),
+        ("partitions: 8", "partitions: 0", "bad-limit"),
+        ("replication: 3", "replication: many", "bad-limit"),
+        ("takeover: 5s", "security: ssl", "unknown-value"),
+        ("takeover: 5s", "sync: always", "wrong-storage"),
+        ("takeover: 5s", "brokrs: x", "unknown-key"),
+    ] {
+        storage(&on_both.replace(good, bad), &[&format!("sojourn.yaml:12 {rule}")]);
+    }
+    storage("{ kind: embedded, brokers: \"k:1\" }", &["sojourn.yaml:12 wrong-storage"]);
     check(
         "locales: [en, pl]",
         "locales: [en, pl]\nlocales: [en]",
@@ -398,6 +422,7 @@ fn every_rule_has_a_section() {
         include_str!("../load/policy.rs"),
         include_str!("../load/segments.rs"),
         include_str!("../load/steps.rs"),
+        include_str!("../load/storage.rs"),
         include_str!("../load/waits.rs"),
         include_str!("../load/template.rs"),
         include_str!("../load/workspace.rs"),

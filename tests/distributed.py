@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+"""A workspace on Kafka and Redis: the binary over real brokers.
+
+Expects KAFKA_BOOTSTRAP and REDIS_URL (tests/brokers/brokers.sh). What a start says when something is
+missing, the topics, the same decisions as on embedded storage, and what was acknowledged there
+exactly once after kill -9. Each part has topics and keys of its own.
+"""
+
+import collections
+import http.client
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+sys.dont_write_bytecode = True
+import processes as base  # noqa: E402
+from processes import check  # noqa: E402
+
+BROKERS = os.environ.get("KAFKA_BOOTSTRAP", "")
+REDIS = os.environ.get("REDIS_URL", "")
+PARTITIONS = 4
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
+
+
+class Shared(base.Server):
+    """`sojourn up` on Kafka and Redis."""
+
+    def __init__(self, folder, sink, **storage):
+        super().__init__(folder, sink)
+        name = f"t{time.time_ns()}"
+        self.storage = {"kind": "kafka+redis", "brokers": BROKERS, "redis": REDIS, "path": "./data",
+                        "topic_prefix": f"{name}.", "key_prefix": name, **storage}
+        self.declare()
+
+    def declare(self, **change):
+        """Writes `storage` of sojourn.yaml, which stands on lines of its own."""
+        self.storage.update(change)
+        path = self.folder / "ws" / "sojourn.yaml"
+        head, _, rest = path.read_text().partition('"storage":\n')
+        tail = re.sub(r"\A(  .*\n)*", "", rest)
+        lines = "".join(f"  {json.dumps(key)}: {json.dumps(value)}\n" for key, value in self.storage.items())
+        path.write_text(f'{head}"storage":\n{lines}{tail}')
+
+    def topics(self, *words):
+        return self.cli("topics", str(self.folder / "ws"), *words)
+
+    def make(self):
+        done = self.topics("--partitions", str(PARTITIONS), "--replication", "1")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return self
+
+
+def starts_say_why(folder):
+    """What is missing is said at the start, with the place and what to do."""
+    server = Shared(folder, base.Sink())
+
+    def refused(what, *words, **change):
+        kept = dict(server.storage)
+        server.declare(**change)
+        done = server.cli("up", str(folder / "ws"), "--port", str(base.free_port()))
+        said = done.stderr.strip()
+        fits = done.returncode == 3 and all(word in said for word in words)
+        check(f"start: {what}", fits, said.splitlines()[-1][:160] if said else f"exit code {done.returncode}")
+        server.storage = kept
+        server.declare()
+
+    dead = f"127.0.0.1:{base.free_port()}"
+    refused("no topics", "sojourn.yaml:", "storage.brokers", "sojourn topics")
+    refused("no broker", "sojourn.yaml:", "storage.brokers", dead, brokers=dead)
+    made = server.topics("--partitions", "3", "--replication", "1")
+    check("topics: seven are made", made.returncode == 0 and made.stdout.count("made ") == 7, made.stdout.strip().splitlines()[-1:])
+    again = server.topics()
+    check("topics: what is there stays", again.returncode == 0 and "made " not in again.stdout, again.stdout.strip())
+    other = server.topics("--check", "--partitions", "5")
+    check("topics: a difference is named", other.returncode == 1 and "is 3, must be 5" in other.stdout, other.stdout.strip().splitlines()[:1])
+    refused("another number of partitions", "is 3, must be 5", partitions=5)
+    refused("no Redis", "sojourn.yaml:", "storage.redis", "no answer", redis=f"redis://{dead}")
+    refused("Redis behind Sentinel", "storage.redis", "Sentinel", redis="${SENTINEL}")
+    many = server.topics("--replication", "3", "--check")
+    check("topics: too few copies are named", many.returncode == 1 and "the number of replicas is 1" in many.stdout, many.stdout.strip().splitlines()[:1])
+
+
+def story(server, sink):
+    """The same things happen in the same order, one after the other."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.gateway, timeout=20)
+    messages = []
+    for user in ("ada", "bo", "cy", "di"):
+        messages.append({"type": "identify", "userId": user, "traits": {"email": f"{user}@x.example"}})
+        messages.append({"type": "track", "event": "Consent Changed", "userId": user, "properties": {
+            "channel": "email", "purpose": "marketing", "state": "denied" if user == "di" else "granted", "endpoint": f"{user}@x.example"}})
+    messages.append({"type": "track", "event": "Ping", "anonymousId": "visitor", "properties": {"id": "before-sign-in"}})
+    messages.append({"type": "identify", "userId": "bo", "anonymousId": "visitor"})
+    for number in range(4):
+        for user in ("ada", "bo", "cy", "di", "nobody"):
+            messages.append({"type": "track", "event": "Ping", "userId": user, "properties": {"id": f"{user}-{number}"}})
+        if number == 1:
+            messages.append({"type": "track", "event": "Unsubscribed", "userId": "cy", "properties": {"channel": "email", "purpose": "marketing"}})
+    messages.append({"type": "track", "event": "Signed Up", "userId": "ada", "properties": {"plan": "slow"}})
+    for number, message in enumerate(messages):
+        if message.get("event") == "Unsubscribed":
+            base.settled(sink, 1.5)  # what was approved before is out: what is on its way would be stopped
+        status = base.post(connection, f"/v1/{message['type']}", {**message, "messageId": f"m{number}"})
+        assert status == 200, f"message {number} was answered {status}"
+
+
+def decided(server, wanted):
+    """Every decision without what differs from run to run, by person and run."""
+    def rows(records):
+        found = []
+        for r in records:
+            if r["kind"] == "decision":
+                person = sorted(one["value"] for one in r["identifiers"])
+                found.append((person, r["journey"], r["step"], r["run_key"] or "", r["outcome"], r["reason"] or "", r["channel"], r["endpoint"] or "", r["caps"]))
+        return sorted(found, key=str)
+
+    return rows(server.tail(lambda records: len(rows(records)) >= wanted, seconds=30))
+
+
+STORY_DECISIONS = 22  # 21 pings (one of a visitor who then signs in), one sign-up
+
+
+def policy(server):
+    path = server.folder / "ws" / "policy.yaml"
+    text = path.read_text()
+    assert '"caps": []' in text, text
+    path.write_text(text.replace('"caps": []', '"caps":\n  - { id: daily, at_most: 2, per: 24h, scope: { channel: email }, at_cap: drop }'))
+
+
+def same_as_embedded(folder):
+    """One input, both storages: the same decisions and the same messages."""
+    found = {}
+    for kind in ("embedded", "kafka+redis"):
+        sink = base.Sink()
+        server = base.Server(folder / "embedded", sink) if kind == "embedded" else Shared(folder / "shared", sink).make()
+        policy(server)
+        server.start()
+        try:
+            story(server, sink)
+            time.sleep(base.TIMER_SECONDS)
+            decisions = decided(server, STORY_DECISIONS)
+            base.settled(sink, 1.5)
+            found[kind] = (decisions, sorted(key for key, times in sink.keys().items() for _ in times))
+        finally:
+            code = server.stop()
+            check(f"{kind}: SIGTERM ends the process with 0", code == 0, code)
+    (here, sent_here), (there, sent_there) = found.values()
+    reasons = collections.Counter(row[5] or row[4] for row in here)
+    check("the story has decisions of several kinds", len(here) == STORY_DECISIONS and len(reasons) >= 3, dict(reasons))
+    differ = [pair for pair in zip(here, there) if pair[0] != pair[1]]
+    check("Kafka and Redis decide as embedded storage does (DET-1)", here == there, f"{len(here)} and {len(there)} decisions; first difference {differ[:1]}")
+    check("and the same messages go out", sent_here == sent_there and sent_here, f"{len(sent_here)} and {len(sent_there)}")
+
+
+def kill_in_one_process(folder, chance):
+    """kill -9 of the whole process under load, over brokers that go on."""
+    sink = base.Sink()
+    sink.delay = 0.002
+    server = Shared(folder, sink).make().start()
+    acknowledged = set(base.people(server))
+    load = base.Load(server, ping_every=12, timer_every=61)
+    for _ in range(ROUNDS):
+        time.sleep(chance.uniform(0.5, 2.0))
+        server.kill()
+        server.start()
+    time.sleep(1.0)
+    acknowledged |= load.end()
+    time.sleep(base.TIMER_SECONDS)
+    base.settled(sink)
+    records = base.everything_once(server, acknowledged, f"{ROUNDS} kills")
+    delivered_once(sink, load, records, f"{ROUNDS} kills")
+    server.stop()
+
+
+def delivered_once(sink, load, records, what):
+    """No action was answered twice, every run has sent or is known to be unknown."""
+    check(f"{what}: the load was answered", load.statuses[200] > 50, dict(load.statuses))
+    twice = sink.twice()
+    check(f"{what}: no action is delivered twice (ACT-1)", not twice, f"{sink.total():,} deliveries, twice: {base.sample(twice)}")
+    per_key = sink.keys()
+    double = [key for key, times in per_key.items() if len(times) > 1]
+    check(f"{what}: no run sends twice", not double, base.sample(double))
+    unknown = len({r["action_id"] for r in records if r["kind"] == "delivery" and r["outcome"] == "unknown"})
+    wanted = {m for m, (_, event) in load.at.items() if event in ("Ping", "Signed Up")}
+    undelivered = [m for m in wanted if m not in per_key]
+    check(f"{what}: every run has sent, or its outcome is known to be unknown", wanted and len(undelivered) <= unknown,
+          f"{len(wanted):,} runs, not delivered {len(undelivered)}, unknown outcomes {unknown}")
+
+
+PARTS = {
+    "starts": lambda folder, chance: starts_say_why(folder),
+    "same": lambda folder, chance: same_as_embedded(folder),
+    "one": kill_in_one_process,
+}
+
+
+def main():
+    if not BROKERS or not REDIS:
+        print("KAFKA_BOOTSTRAP and REDIS_URL name the brokers: `tests/run distributed` starts them")
+        return 2
+    os.environ["SENTINEL"] = "redis+sentinel://127.0.0.1:1"
+    chance = random.Random(base.SEED)
+    print(f"seed {base.SEED}")
+    scratch = pathlib.Path(tempfile.mkdtemp(prefix="sojourn-distributed-"))
+    for name in sys.argv[1:] or PARTS:
+        try:
+            PARTS[name](scratch / name, chance)
+        except Exception as error:  # noqa: BLE001: what broke is a failure of the suite
+            check(f"{name} ran to its end", False, f"{type(error).__name__}: {error}")
+    base.stop_all()
+    if "failed" in base.RESULTS:
+        keep = pathlib.Path(os.environ.get("SOJOURN_CACHE", HERE / ".cache")) / "distributed"
+        shutil.rmtree(keep, ignore_errors=True)
+        keep.mkdir(parents=True)
+        for log in scratch.rglob("*.log"):
+            shutil.copy(log, keep / "-".join(log.relative_to(scratch).parts))
+        print(f"logs: {keep}")
+    shutil.rmtree(scratch, ignore_errors=True)
+    counts = collections.Counter(base.RESULTS)
+    print(f"{counts['passed']} passed, {counts['failed']} failed")
+    return 1 if counts["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
