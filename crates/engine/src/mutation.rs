@@ -34,9 +34,9 @@ sojourn_model::planted_bugs! {
     ExitAtEndOfWait,
     /// IDN-1: the absorbed profile's sends are lost in a merge.
     MergeLosesSends,
-    /// VER-1: a run that a publish moves to another version is lost.
+    /// TIM-1: a run that a publish moves to another version is lost.
     MigrationLosesRun,
-    /// VER-1: a run that went over to another version forgets what it has sent.
+    /// ACT-1: a run that went over to another version forgets what it has sent.
     MigrationForgetsSends,
 }
 

@@ -1,5 +1,5 @@
 //! Random histories with publishes in between, by every mode, back and forth: no run is lost, nothing
-//! is sent twice, and a restart after every record changes nothing (VER-1, DET-1).
+//! is sent twice, and a restart after every record changes nothing (TIM-1, ACT-1, DET-1).
 
 mod support;
 

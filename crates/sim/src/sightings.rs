@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub type Sightings = BTreeMap<&'static str, u64>;
 
 /// Every event that a full run over many seeds must see.
-pub const WANTED: [&str; 38] = [
+pub const WANTED: [&str; 40] = [
     "a cap was full",
     "a cap was full while a merge was under way",
     "a clock changed during a deferral",
@@ -23,6 +23,8 @@ pub const WANTED: [&str; 38] = [
     "a message was held out",
     "a message was rerouted",
     "a message was taken back",
+    "a publish ended a run",
+    "a publish moved a run to another version",
     "a partial append was replayed",
     "a replay published again",
     "a revocation between decision and dispatch",
@@ -113,6 +115,10 @@ fn notes(observed: &Observed, sight: &mut impl FnMut(&'static str, usize)) {
         match &note.kind {
             NoteKind::Ended { reason, .. } if &**reason == "goal_met" => sight("a goal was met", 1),
             NoteKind::Ended { reason, .. } if &**reason == "exited" => sight("a run exited", 1),
+            NoteKind::Ended { reason, .. } if &**reason == "stopped" => {
+                sight("a publish ended a run", 1);
+            }
+            NoteKind::Migrated { .. } => sight("a publish moved a run to another version", 1),
             NoteKind::Ended { reason, .. } if &**reason == "merged" => {
                 sight("a run was merged into another", 1);
             }

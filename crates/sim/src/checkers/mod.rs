@@ -8,6 +8,7 @@ mod explained;
 mod identity;
 mod log;
 mod quiet;
+mod runs;
 mod timers;
 
 use crate::observed::{Observed, Violation};
@@ -21,7 +22,7 @@ pub struct Checker {
 }
 
 /// Every checker.
-pub const ALL: [Checker; 8] = [
+pub const ALL: [Checker; 9] = [
     Checker { ids: &["LOG-1", "LOG-2", "DET-1", "LIM-1"], check: log::check },
     Checker { ids: &["IDN-1"], check: identity::check },
     Checker { ids: &["CON-1", "CON-3"], check: consent::check },
@@ -29,6 +30,7 @@ pub const ALL: [Checker; 8] = [
     Checker { ids: &["CAP-1"], check: caps::check },
     Checker { ids: &["TIM-1", "LIVENESS"], check: timers::check },
     Checker { ids: &["QUI-1"], check: quiet::check },
+    Checker { ids: &["TIM-1", "ACT-1"], check: runs::check },
     Checker { ids: &["EXP-1"], check: explained::check },
 ];
 
