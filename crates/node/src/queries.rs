@@ -80,7 +80,10 @@ impl Queries {
         let limit = if limit == 0 { ROWS_DEFAULT } else { limit.min(ROWS_MAX) };
         let profile = self.person(person)?;
         let mut answer = match self.stored(profile)? {
-            Some(Stored::Live(state)) => crate::person::show(&state, &*self.current()?),
+            Some(Stored::Live(state)) => {
+                let version = |version| self.definitions.get(version).ok();
+                crate::person::show(&state, &*self.current()?, &version)
+            }
             Some(Stored::Erased) => json!({"erased": true}),
             _ => json!({}),
         };
