@@ -126,7 +126,7 @@ def wait_for(event="Email Link Clicked", timeout="1h", step="f", then=None, othe
 
 
 def journey(*steps, name="j", on="Ping", purpose="marketing/reminders", reentry="always", key=None, when=None, entry=None, **more):
-    start = {"on": on, "reentry": reentry}
+    start = {**({"on": on} if on else {}), "reentry": reentry}
     if key:
         start["key"] = key
     if when:

@@ -659,4 +659,12 @@ case("oj38-late-entry-refused-by-a-later-exit", "1: with an exit condition: an o
      [known(), track("Order Completed", "10:00", properties={"total": 5}), ping("10:30", occurred="09:00"),
       track("Order Completed", "11:00", properties={"total": 60}), ping("11:30", occurred="10:45")], [yes("10:30")])
 
-import steps  # noqa: E402,F401  (adds its own)
+import law_caps  # noqa: E402,F401  (each adds its own)
+import law_conditions  # noqa: E402,F401
+import law_consent  # noqa: E402,F401
+import law_decision  # noqa: E402,F401
+import law_identity  # noqa: E402,F401
+import law_journeys  # noqa: E402,F401
+import law_time  # noqa: E402,F401
+import steps  # noqa: E402,F401
+import timing  # noqa: E402,F401

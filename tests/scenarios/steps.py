@@ -77,3 +77,23 @@ case("ob07-everybodys-hours-when-the-own-say-nothing", "5: with too little of on
 case("ob08-exit-while-waiting-for-the-hour", "6: a run that ends while its message is deferred leaves the reason",
      journey(send(best_time="24h"), exit_on=[{"on": "Order Completed"}]), [known(), EVENINGS, ping("10:00"), track("Order Completed", "12:00")],
      [later("no_slot", "10:00", "19:00"), no("exited", "12:00")])
+
+
+# ---- 4 at_cap: digest ---------------------------------------------------------------------------
+
+case("od40-put-off-into-the-next-message", "4: the message at the full cap is refused at once, its run goes on; the next allowed one goes out",
+     journey(send(at_cap="digest"), send("after", channels=["push"])),
+     [known(), ping("10:00", n=1), ping("11:00", n=2), ping("03-03 10:30", n=3)],
+     [yes("10:00", step="s"), yes("10:00", step="after"), no("cap", "11:00", step="s"), yes("11:00", step="after"),
+      yes("03-03 10:30", step="s"), yes("03-03 10:30", step="after")],
+     caps=[cap(scope={"channel": "email"}, at_cap="defer")], files=listing())
+case("od41-the-caps-digest", "4: the cap says digest, the step nothing",
+     journey(), [known(), ping("10:00", n=1), ping("11:00", n=2), ping("03-03 10:30", n=3)],
+     [yes("10:00"), no("cap", "11:00"), yes("03-03 10:30")], caps=[cap(at_cap="digest")], files=listing())
+case("od42-the-steps-at_cap-over-the-caps-digest", "4: the step's at_cap goes before the cap's",
+     journey(send(at_cap="defer", expires="2d")), [known(), ping("10:00", n=1), ping("11:00", n=2)],
+     [yes("10:00"), later("cap", "11:00", "03-03 10:00"), yes("03-03 10:00")], caps=[cap(at_cap="digest")], files=listing())
+case("od43-of-several-full-caps-the-first-decides", "4: digest stands first in the file, defer second",
+     journey(), [known(), ping("10:00", n=1), ping("11:00", n=2)],
+     [yes("10:00"), no("cap", "11:00")],
+     caps=[cap(at_cap="digest"), cap(id="d", per="local_day", at_cap="defer")], files=listing())

@@ -203,6 +203,7 @@ impl Needs {
             StepKind::Send(send) => {
                 send.only_if.iter().chain(&send.value).for_each(|c| self.condition(c));
                 send.variables.iter().for_each(|(_, c)| self.condition(c));
+                self.items(&send.put_off);
                 if let Some(template) = definitions.templates.get(&send.template) {
                     for localized in template.locales.values() {
                         for path in localized.variables.iter().chain(&localized.required) {
@@ -229,14 +230,19 @@ impl Needs {
             StepKind::Digest(digest) => {
                 digest.key.iter().for_each(|c| self.condition(c));
                 // What the run entered with is its first item.
-                for (_, fields) in &digest.keeps {
-                    match fields {
-                        ItemFields::All => self.entry.properties.all = true,
-                        ItemFields::Named(names) => {
-                            let of = &mut self.entry.properties;
-                            names.iter().for_each(|name| of.add(std::slice::from_ref(name)));
-                        }
-                    }
+                self.items(&digest.keeps);
+            }
+        }
+    }
+
+    /// What the entry event leaves as an item.
+    fn items(&mut self, keeps: &[(Name, ItemFields)]) {
+        let of = &mut self.entry.properties;
+        for (_, fields) in keeps {
+            match fields {
+                ItemFields::All => of.all = true,
+                ItemFields::Named(names) => {
+                    names.iter().for_each(|name| of.add(std::slice::from_ref(name)));
                 }
             }
         }

@@ -34,6 +34,10 @@ pub const PUBLICATIONS_MAX: usize = 64;
 /// How far before now the search for a schedule's next time begins: no change of the clocks skips
 /// more in a zone of today.
 pub const GAP_SEARCH_MINUTES: i64 = 180;
+/// Items of one person that wait to go into the next message; the oldest messages go first.
+pub const PUT_OFF_ITEMS_MAX: usize = 200;
+/// How long they wait at the most, in milliseconds.
+pub const PUT_OFF_MS: i64 = 30 * 86_400_000;
 /// Depth of segments that name segments.
 pub const SEGMENT_DEPTH_MAX: usize = 8;
 /// Windows that are joined in search of an instant outside quiet hours.
@@ -45,6 +49,7 @@ pub const UNDO_MS: i64 = 30 * 86_400_000;
 /// Sends are kept at least so long, whatever the caps look at today: two months, in milliseconds.
 pub const SENDS_KEPT_MS_MIN: i64 = 62 * 86_400_000;
 
+const _: () = assert!(PUT_OFF_ITEMS_MAX >= DIGEST_ITEMS_MAX, "a digest must fit");
 const _: () = assert!(SENDS_KEPT_MS_MIN >= 2 * 31 * 86_400_000, "a calendar month must fit twice");
 
 /// Settings of a partition that its owner chooses.

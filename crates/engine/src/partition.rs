@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use sojourn_model::{
     DurationMs, LogPosition, MergeId, ProfileId, Record, Timestamp, Transition, VersionId,
 };
-use sojourn_rules::Definitions;
+use sojourn_rules::{Definitions, Jurisdictions};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -172,6 +172,7 @@ impl Partition {
                 controls: Controls::default(),
                 keep_sends: DurationMs(crate::limits::SENDS_KEPT_MS_MIN),
                 personalization: false,
+                law: crate::step::Law::default(),
             },
             current: None,
             published: BTreeSet::new(),
@@ -223,6 +224,11 @@ impl Partition {
         let policy = self.shared.current.as_ref().map(|current| &current.definitions.policy);
         let purpose = policy.and_then(|policy| policy.purpose("personalization"));
         self.shared.personalization = purpose.is_some_and(|(_, purpose)| purpose.data);
+        let rules = policy.map(|policy| &policy.jurisdictions);
+        self.shared.law = crate::step::Law {
+            regimes: rules.is_some_and(Jurisdictions::has_regimes),
+            quiet: rules.map(Jurisdictions::quiet_channels).unwrap_or_default(),
+        };
     }
 
     /// Log time of the last record.

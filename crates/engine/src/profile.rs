@@ -53,13 +53,36 @@ pub(crate) struct Passes {
     pub(crate) at: Vec<Timestamp>,
 }
 
-/// A choice that is remembered at first use: an arm of a split, a holdout.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// A message that a full cap put off into the next one (semantics 4, `at_cap: digest`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PutOff {
+    /// Its run, when that began, and the mark of the identifier under which it did.
+    pub(crate) run: crate::journey::RunId,
+    pub(crate) entered_at: Timestamp,
+    pub(crate) by: u32,
+    pub(crate) journey: Name,
+    /// Channels that its step names.
+    pub(crate) channels: Vec<Name>,
+    pub(crate) purpose: Name,
+    pub(crate) topic: Option<Name>,
+    /// The cap that was full.
+    pub(crate) cap: Name,
+    /// Of no use from then on.
+    pub(crate) expires: Timestamp,
+    /// What it would have shown.
+    pub(crate) items: Vec<crate::event::StoredEvent>,
+}
+
+/// What a profile remembers for later decisions: an arm of a split, a holdout, at first use; a message
+/// that was put off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Choice {
     /// Held out of the period named by the salt, or not.
     Holdout { salt: Name, held: bool },
     /// Arm of a split of a journey.
     Arm { journey: Name, split: Name, arm: Name },
+    /// A message that goes into the next one.
+    PutOff(Box<PutOff>),
 }
 
 /// A person.
@@ -105,6 +128,8 @@ pub struct Profile {
     pub(crate) absorbed_early: Vec<MergeId>,
     /// Merges that can be taken back, newest last.
     pub(crate) undo: Vec<Undo>,
+    /// Grants that were confirmed from the endpoint itself; they stand in `consents` too.
+    pub(crate) confirmed: Consents,
     /// What runs that went over to another version keep of the ones before.
     pub(crate) moved: Vec<Moved>,
 }
@@ -137,6 +162,7 @@ impl Profile {
             arbitration_until: None,
             absorbed_early: Vec::new(),
             undo: Vec::new(),
+            confirmed: Consents::default(),
             moved: Vec::new(),
         }
     }

@@ -1,7 +1,8 @@
 //! One pass over one person: everything that a record or a timer may read and change.
 
-use crate::consent::{Ask, SuppressionEntry};
+use crate::consent::{Ask, SuppressionEntry, Verdict};
 use crate::event::{EventView, Object, Stamp, mark_of};
+use crate::guard::regime_of;
 use crate::installed::{Installed, TrackedEvents};
 use crate::journey::{Pinned, Run};
 use crate::limits::{ATTRIBUTES_MAX, CHAINED_EVENTS_MAX};
@@ -46,6 +47,16 @@ pub(crate) struct Shared {
     pub(crate) keep_sends: DurationMs,
     /// Whether the policy enforces the data purpose `personalization`.
     pub(crate) personalization: bool,
+    pub(crate) law: Law,
+}
+
+/// What of the rules per country has to be looked at for a message at all.
+#[derive(Debug, Default)]
+pub(crate) struct Law {
+    /// Whether some country wants something else than a plain grant.
+    pub(crate) regimes: bool,
+    /// Channels on which some country wants quiet.
+    pub(crate) quiet: std::collections::BTreeSet<Name>,
 }
 
 /// What passes tell the partition.
@@ -399,7 +410,9 @@ impl Step<'_> {
         let granted = record.state == ConsentState::Granted;
         let (channel, endpoint) = (record.channel.clone(), record.endpoint.clone());
         let (purpose, topic) = (record.purpose.clone(), record.topic.clone());
-        if !self.profile.consents.record(record, imported) {
+        let confirmed = record.confirmed.then(|| record.clone());
+        let confirms = confirmed.is_some_and(|said| self.profile.confirmed.record(said, imported));
+        if !self.profile.consents.record(record, imported) && !confirms {
             return;
         }
         if !granted {
@@ -436,16 +449,23 @@ impl Step<'_> {
     /// Cancels what was reserved, is not sent yet, and may not be sent any more (CON-2).
     pub(crate) fn cancel_forbidden(&mut self) {
         let now = self.now;
+        let regimes = self.shared.law.regimes;
+        let country = if regimes { self.country() } else { String::new() };
         let policy = self.shared.current.as_ref().map(|current| &current.definitions.policy);
-        let Profile { sends, suppressions, consents, .. } = &mut *self.profile;
+        let Profile { sends, suppressions, consents, confirmed, .. } = &mut *self.profile;
         let suppressed =
             sends.cancel(|send| suppressions.of(&send.channel, &send.endpoint).is_some());
         let revoked = sends.cancel(|send| {
             let purpose = policy.and_then(|policy| policy.purpose(&send.purpose)).map(|(_, p)| p);
             let service = purpose.map_or(&*send.purpose == "service", |purpose| purpose.service);
+            let regime = match regimes {
+                true => regime_of(policy, &country, &send.channel, &send.purpose),
+                false => sojourn_rules::Regime::OptIn,
+            };
             let topic = send.topic.as_deref();
             let (channel, endpoint, purpose) = (&send.channel, &send.endpoint, &send.purpose);
-            !consents.permits(Ask { channel, endpoint, purpose, topic, service }, now).permitted
+            let ask = Ask { channel, endpoint, purpose, topic, service, regime };
+            consents.permits(ask, confirmed, now).verdict != Verdict::Permitted
         });
         let suppressed = suppressed.into_iter().map(|id| (id, Reason::EndpointSuppressed));
         let revoked = revoked.into_iter().map(|id| (id, Reason::NoConsent));

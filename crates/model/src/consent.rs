@@ -47,6 +47,9 @@ pub struct ConsentRecord {
     pub expires: Option<Timestamp>,
     /// Where and how.
     pub evidence: Evidence,
+    /// Whether a grant was confirmed from the endpoint itself (double opt-in).
+    #[serde(default)]
+    pub confirmed: bool,
 }
 
 /// Why an endpoint may not be used at all.

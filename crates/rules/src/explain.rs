@@ -158,14 +158,30 @@ fn reason_words(decision: &Decision, definitions: Option<&Definitions>) -> Strin
         Some(Reason::Expired) => "it expired before it could go out".to_owned(),
         Some(Reason::Arbitration) => with("another message was more important"),
         Some(Reason::Cap) => cap_words(decision, definitions),
-        Some(Reason::QuietHours) => with("it is night where the person is"),
+        Some(Reason::QuietHours) => quiet_words(decision),
         Some(Reason::Content) => with("the template misses something that it needs"),
         Some(Reason::NoSlot) if decision.outcome == Outcome::Defer => {
             "another hour suits the person better".to_owned()
         }
-        Some(Reason::NoSlot) => {
-            "no hour within reach suits: each is quiet, full or too late".to_owned()
-        }
+        Some(Reason::NoSlot) => match blackout(decision) {
+            Some(id) => format!("it expires before the blackout {id} ends"),
+            None => "no hour within reach suits: each is quiet, full or too late".to_owned(),
+        },
+    }
+}
+
+/// The blackout that decided, if one did.
+fn blackout(decision: &Decision) -> Option<&str> {
+    decision.inputs.rule.as_deref()?.strip_prefix("blackout ")
+}
+
+fn quiet_words(decision: &Decision) -> String {
+    let law = decision.inputs.rule.as_deref().and_then(|rule| rule.strip_prefix("law "));
+    match (blackout(decision), law) {
+        (Some(id), _) => format!("nothing goes out in the blackout {id}"),
+        (_, Some("")) => "the law allows no messages at this hour".to_owned(),
+        (_, Some(country)) => format!("the law of {country} allows no messages at this hour"),
+        _ => "it is night where the person is".to_owned(),
     }
 }
 
@@ -216,6 +232,9 @@ fn cap_words(decision: &Decision, definitions: Option<&Definitions>) -> String {
         // The record names the deciding rule even when the reading itself has room again.
         text = format!("the cap {} is full", decision.inputs.rule.as_deref().unwrap_or("?"));
     }
+    if let Some(then) = &decision.inputs.detail {
+        let _ = write!(text, ": it {then}");
+    }
     text
 }
 
@@ -249,6 +268,9 @@ fn customer_reason(decision: &Decision) -> &'static str {
     match decision.reason {
         Some(Reason::NoConsent | Reason::EndpointSuppressed) => "you have not agreed to it",
         Some(Reason::Cap | Reason::Arbitration) => "we do not want to write to you too often",
+        Some(Reason::QuietHours) if decision.inputs.rule.is_some() => {
+            "we do not write to you at this time"
+        }
         Some(Reason::QuietHours) => "we do not write to you at night",
         Some(Reason::Exited | Reason::GoalMet | Reason::Merged) => "it was no longer needed",
         Some(Reason::Purpose | Reason::Jurisdiction) => "your data may not be used for it",
@@ -469,6 +491,19 @@ mod tests {
              Tue 3 Mar 2026, and you agreed to it on Sat 21 Feb 2026. You can stop such messages \
              at any time with the unsubscribe link in each of them."
         );
+    }
+
+    #[test]
+    fn a_quiet_time_says_whose() {
+        let mut waits = decision(Outcome::Defer, Some(Reason::QuietHours));
+        for (rule, words) in [
+            (None, "put off: it is night where the person is"),
+            (Some("blackout xmas"), "put off: nothing goes out in the blackout xmas"),
+            (Some("law FR"), "put off: the law of FR allows no messages at this hour"),
+        ] {
+            waits.inputs.rule = rule.map(Into::into);
+            assert_eq!(marketer(&waits, None), words);
+        }
     }
 
     #[test]

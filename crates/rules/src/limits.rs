@@ -27,6 +27,12 @@ pub const TEMPLATES_MAX: usize = 10_000;
 pub const DIGEST_ITEMS_MAX: usize = 100;
 /// Caps of a policy.
 pub const CAPS_MAX: usize = 256;
+/// Blackouts of a policy.
+pub const BLACKOUTS_MAX: usize = 256;
+/// Days of one span of a blackout.
+pub const BLACKOUT_DAYS_MAX: i64 = 366;
+/// Hours over which messages may leave a quiet window.
+pub const RAMP_HOURS_MAX: i64 = 12;
 /// Characters of a name (journey, step, template, event, …).
 pub const NAME_CHARS_MAX: usize = 200;
 

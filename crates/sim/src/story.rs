@@ -243,7 +243,7 @@ pub(crate) fn workspace(random: &mut Random, edit: u32) -> Files {
     let pick = |random: &mut Random, from: &[&'static str]| from[random.below(from.len())];
     let mut caps = String::new();
     let windows = ["24h", "6h", "local_day", "local_week"];
-    let at_caps = ["drop", "defer", "fallback"];
+    let at_caps = ["drop", "defer", "fallback", "digest"];
     for (id, scope) in [
         ("email", "{ channel: email, purpose: marketing }"),
         ("all", "{ purpose: marketing }"),
@@ -323,7 +323,10 @@ pub(crate) fn workspace(random: &mut Random, edit: u32) -> Files {
         "journey: echo\npurpose: service\nentry: { on: Echo, reentry: always }\nsteps:\n  - id: again\n    emit: { event: Echo }\n".to_owned(),
     );
     put("templates/t/en.yaml", "subject: Hello\nbody: en.txt\n".to_owned());
-    put("templates/t/en.txt", "Hello. {{ links.unsubscribe }}\n".to_owned());
+    put(
+        "templates/t/en.txt",
+        "Hello. {% for i in items %}{{ i.name }} {% endfor %}{{ links.unsubscribe }}\n".to_owned(),
+    );
     Files(files)
 }
 

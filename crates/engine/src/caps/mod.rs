@@ -21,6 +21,9 @@ pub enum SendState {
     Unknown,
     /// It went out.
     Sent,
+    /// It finally failed. No cap counts it; it stays as the latest action of its step, so that a
+    /// failure told twice by journey and step releases nothing else.
+    Failed,
 }
 
 /// One approved message, with the labels it had when it was sent.
@@ -196,6 +199,8 @@ impl Sends {
             return false;
         };
         match outcome {
+            // What finally failed was released: its place may be somebody else's by now.
+            _ if self.list[place].state == SendState::Failed => {}
             Outcome::Sent => self.list[place].state = SendState::Sent,
             Outcome::Unknown if mutated(Mutation::CapReleasedOnUnknown) => {
                 self.list.remove(place);
@@ -205,11 +210,22 @@ impl Sends {
                 let state = &mut self.list[place].state;
                 *state = (*state).max(SendState::Unknown);
             }
-            Outcome::Failed => {
-                self.list.remove(place);
-            }
+            Outcome::Failed => self.failed(place),
         }
         true
+    }
+
+    /// Releases a reservation; of a step's failures only the latest is kept.
+    fn failed(&mut self, place: usize) {
+        let send = &mut self.list[place];
+        send.state = SendState::Failed;
+        send.counted = false;
+        let (journey, step) = (send.journey.clone(), send.step.clone());
+        let alike = |send: &Send| {
+            send.state == SendState::Failed && send.journey == journey && send.step == step
+        };
+        let latest = self.list.iter().rev().find(|send| alike(send)).map(|send| send.action);
+        self.list.retain(|send| !alike(send) || Some(send.action) == latest);
     }
 
     /// Reserved sends that `wanted` picks, marked as cancelled; each only once.
@@ -349,7 +365,22 @@ mod tests {
         assert_eq!(sends.list[0].state, SendState::Sent);
         assert!(sends.receipt(action, ReceiptOutcome::Failed));
         assert_eq!(used(&sends), 0);
-        assert!(!sends.receipt(action, ReceiptOutcome::Failed));
+        assert!(sends.receipt(action, ReceiptOutcome::Sent));
+        assert_eq!(used(&sends), 0, "a place that was released is not taken again");
+    }
+
+    #[test]
+    fn a_failure_stays_the_latest_action_of_its_step() {
+        let mut sends = ledger(&[0, 1, 2]);
+        let [first, second, third] = [0, 1, 2].map(|place| sends.list[place].action);
+        for _ in 0..2 {
+            assert_eq!(sends.latest_of("j", "s"), Some(third));
+            assert!(sends.receipt(third, ReceiptOutcome::Failed));
+        }
+        assert_eq!(sends.list.iter().filter(|send| send.counted).count(), 2);
+        assert!(sends.receipt(second, ReceiptOutcome::Failed));
+        let kept: Vec<ActionId> = sends.list.iter().map(|send| send.action).collect();
+        assert_eq!(kept, [first, third], "of a step's failures only the latest action is kept");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::limits::CONSENTS_MAX;
 use crate::mutation::{Mutation, mutated};
 use serde::{Deserialize, Serialize};
 use sojourn_model::{ConsentRecord, ConsentState, Evidence, Name, Timestamp};
+use sojourn_rules::Regime;
 
 /// Endpoint of channels that reach the person without an address.
 pub(crate) const PERSON_ENDPOINT: &str = "profile";
@@ -68,12 +69,23 @@ pub(crate) struct Ask<'a> {
     pub(crate) topic: Option<&'a str>,
     /// `service` needs no grant; a deny still counts.
     pub(crate) service: bool,
+    /// What permits any other message, where the person is.
+    pub(crate) regime: Regime,
+}
+
+/// What the statements come to for a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Permitted,
+    /// Granted, and not confirmed where it has to be.
+    Unconfirmed,
+    Refused,
 }
 
 /// Whether a message is permitted, and the statement that decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Permission<'a> {
-    pub(crate) permitted: bool,
+    pub(crate) verdict: Verdict,
     pub(crate) decided_by: Option<(&'a Statement, bool)>,
 }
 
@@ -166,39 +178,76 @@ impl Consents {
         topic: Option<&str>,
         now: Timestamp,
     ) -> Level<'_> {
-        let own = self.entry((Some(channel), Some(endpoint), purpose, topic));
+        self.level_by(self, (channel, endpoint, purpose, topic), now)
+    }
+
+    /// The same with the grants of another ledger.
+    fn level_by<'a>(
+        &'a self,
+        grants: &'a Self,
+        (channel, endpoint, purpose, topic): (&str, &str, &str, Option<&str>),
+        now: Timestamp,
+    ) -> Level<'a> {
+        let key = (Some(channel), Some(endpoint), purpose, topic);
+        let own = self.entry(key);
         let wide = self.entry((Some(channel), None, purpose, topic));
         let all = self.entry((None, None, purpose, topic));
-        derive([own, wide, all], now)
+        derive([own, wide, all], grants.entry(key), now)
     }
 
     /// Whether a message may go to this endpoint (semantics 3): at least one of purpose and topic
-    /// granted and neither denied. `service` needs no grant.
-    pub(crate) fn permits(&self, ask: Ask<'_>, now: Timestamp) -> Permission<'_> {
-        let Ask { channel, endpoint, purpose, topic, service } = ask;
+    /// granted and neither denied. `service` needs no grant, nor does an opt-out regime; a double
+    /// opt-in needs one of `confirmed`.
+    pub(crate) fn permits<'a>(
+        &'a self,
+        ask: Ask<'_>,
+        confirmed: &'a Self,
+        now: Timestamp,
+    ) -> Permission<'a> {
+        let Ask { channel, endpoint, purpose, topic, service, regime } = ask;
         if channel == "push" && mutated(Mutation::SkipConsentForPush) {
-            return Permission { permitted: true, decided_by: None };
+            return Permission { verdict: Verdict::Permitted, decided_by: None };
         }
-        let whole = self.level(channel, endpoint, purpose, None, now);
-        let topic = match topic {
-            Some(topic) => self.level(channel, endpoint, purpose, Some(topic), now),
-            None => Level::Silent,
+        let levels = |grants: &'a Self| {
+            let whole = self.level_by(grants, (channel, endpoint, purpose, None), now);
+            let topic = match topic {
+                Some(topic) => {
+                    self.level_by(grants, (channel, endpoint, purpose, Some(topic)), now)
+                }
+                None => Level::Silent,
+            };
+            (topic, whole)
         };
-        match (topic, whole) {
+        match levels(self) {
             (Level::Denied(by), _) | (_, Level::Denied(by)) => {
-                Permission { permitted: false, decided_by: Some((by, false)) }
+                Permission { verdict: Verdict::Refused, decided_by: Some((by, false)) }
             }
             (Level::Granted(by), _) | (_, Level::Granted(by)) => {
-                Permission { permitted: true, decided_by: Some((by, true)) }
+                if regime != Regime::DoubleOptIn || service {
+                    return Permission {
+                        verdict: Verdict::Permitted,
+                        decided_by: Some((by, true)),
+                    };
+                }
+                match levels(confirmed) {
+                    (Level::Granted(by), _) | (_, Level::Granted(by)) => {
+                        Permission { verdict: Verdict::Permitted, decided_by: Some((by, true)) }
+                    }
+                    _ => Permission { verdict: Verdict::Unconfirmed, decided_by: Some((by, true)) },
+                }
             }
-            (Level::Silent, Level::Silent) => Permission { permitted: service, decided_by: None },
+            (Level::Silent, Level::Silent) => {
+                let free = service || regime == Regime::OptOut;
+                let verdict = if free { Verdict::Permitted } else { Verdict::Refused };
+                Permission { verdict, decided_by: None }
+            }
         }
     }
 
     /// Whether a data purpose is granted.
     pub(crate) fn permits_data(&self, purpose: &str, now: Timestamp) -> bool {
         let entry = self.entry((None, None, purpose, None));
-        matches!(derive([entry, None, None], now), Level::Granted(_))
+        matches!(derive([entry, None, None], entry, now), Level::Granted(_))
     }
 
     /// Denies in force for one endpoint, each as a statement that names it: what a new holder of the
@@ -234,6 +283,7 @@ impl Consents {
                 at: statement.at,
                 expires: statement.expires,
                 evidence: statement.evidence.clone(),
+                confirmed: false,
             });
         }
         if mutated(Mutation::GrantInherited) {
@@ -252,6 +302,7 @@ impl Consents {
                     at: grant.at,
                     expires: grant.expires,
                     evidence: grant.evidence.clone(),
+                    confirmed: false,
                 });
             }
         }
@@ -294,9 +345,13 @@ impl Consents {
     }
 }
 
-/// Newest wins in whole seconds; in the same second a deny wins. Only the first entry's grants
-/// count: a grant always names its endpoint.
-fn derive(entries: [Option<&ConsentEntry>; 3], now: Timestamp) -> Level<'_> {
+/// Newest wins in whole seconds; in the same second a deny wins. Only the grants of the entry for the
+/// endpoint itself count: a grant always names its endpoint.
+fn derive<'a>(
+    entries: [Option<&'a ConsentEntry>; 3],
+    granting: Option<&'a ConsentEntry>,
+    now: Timestamp,
+) -> Level<'a> {
     let ignore_wide = mutated(Mutation::DenyForgetsLaterEndpoints);
     let denies = entries
         .iter()
@@ -304,14 +359,14 @@ fn derive(entries: [Option<&ConsentEntry>; 3], now: Timestamp) -> Level<'_> {
         .filter(|(place, _)| *place == 0 || !ignore_wide)
         .filter_map(|(_, entry)| entry.and_then(|entry| entry.deny.as_ref()));
     let deny = denies.max();
-    let grant = entries[0].and_then(|entry| entry.grant.as_ref());
+    let grant = granting.and_then(|entry| entry.grant.as_ref());
     let live = |grant: &Statement| grant.expires.is_none_or(|expires| now < expires);
     match (deny, grant) {
         (Some(deny), Some(grant)) if second(deny.at) >= second(grant.at) => Level::Denied(deny),
         (Some(deny), None) => Level::Denied(deny),
         (_, Some(grant)) if live(grant) => Level::Granted(grant),
         (_, Some(_)) => Level::Silent,
-        (None, None) => match entries[0].and_then(|entry| entry.imported.as_ref()) {
+        (None, None) => match granting.and_then(|entry| entry.imported.as_ref()) {
             Some(imported) if live(imported) => Level::Granted(imported),
             _ => Level::Silent,
         },
@@ -339,13 +394,43 @@ mod tests {
             at: Timestamp(at_ms),
             expires: None,
             evidence: Evidence::default(),
+            confirmed: false,
         }
     }
 
     fn permitted(consents: &Consents, topic: Option<&str>) -> bool {
         let now = Timestamp(1_000_000);
         let (channel, endpoint, purpose) = ("email", "a@x", "marketing");
-        consents.permits(Ask { channel, endpoint, purpose, topic, service: false }, now).permitted
+        let regime = Regime::OptIn;
+        let ask = Ask { channel, endpoint, purpose, topic, service: false, regime };
+        consents.permits(ask, &Consents::default(), now).verdict == Verdict::Permitted
+    }
+
+    #[test]
+    fn regimes() {
+        let ask = |consents: &Consents, confirmed: &Consents, regime| {
+            let (channel, endpoint, purpose) = ("email", "a@x", "marketing");
+            let ask = Ask { channel, endpoint, purpose, topic: None, service: false, regime };
+            consents.permits(ask, confirmed, Timestamp(1_000_000)).verdict
+        };
+        let (mut said, mut confirmed) = (Consents::default(), Consents::default());
+        assert_eq!(ask(&said, &confirmed, Regime::OptOut), Verdict::Permitted);
+        assert_eq!(ask(&said, &confirmed, Regime::DoubleOptIn), Verdict::Refused);
+        let grant = |at| ConsentRecord { confirmed: true, ..record(Some("a@x"), None, true, at) };
+        said.record(grant(1_000), false);
+        assert_eq!(ask(&said, &confirmed, Regime::OptIn), Verdict::Permitted);
+        assert_eq!(ask(&said, &confirmed, Regime::DoubleOptIn), Verdict::Unconfirmed);
+        confirmed.record(grant(2_000), false);
+        said.record(record(Some("a@x"), None, true, 9_000), false);
+        assert_eq!(
+            ask(&said, &confirmed, Regime::DoubleOptIn),
+            Verdict::Permitted,
+            "stays confirmed"
+        );
+        said.record(record(None, None, false, 10_000), false);
+        assert_eq!(ask(&said, &confirmed, Regime::OptOut), Verdict::Refused);
+        said.record(record(Some("a@x"), None, true, 12_000), false);
+        assert_eq!(ask(&said, &confirmed, Regime::DoubleOptIn), Verdict::Unconfirmed, "anew");
     }
 
     type Row = (Option<&'static str>, Option<&'static str>, bool, i64);

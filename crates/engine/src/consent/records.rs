@@ -172,6 +172,7 @@ impl<'a> Reader<'a, '_> {
             at: self.event.stamp.occurred,
             expires: None,
             evidence: self.out.evidence.clone(),
+            confirmed: false,
         }
     }
 
@@ -209,8 +210,11 @@ impl<'a> Reader<'a, '_> {
                 None => self.on_every_channel(purpose, topic.as_ref()),
             }
         }
+        let confirmed = state == ConsentState::Granted
+            && matches!(self.event.properties.get("confirmed"), Some(Value::Bool(true)));
         for record in &mut self.out.consents[before..] {
             record.expires = expires;
+            record.confirmed = confirmed;
         }
     }
 

@@ -1,9 +1,22 @@
-//! Which channels of a message are open: kill switch, endpoint, suppression, consent, purpose.
+//! Which channels of a message are open: kill switch, endpoint, suppression, consent, purpose, and
+//! the law of the person's country.
 
-use crate::consent::{Ask, Statement, SuppressionEntry, kind_name};
+use crate::consent::{Ask, Statement, SuppressionEntry, Verdict, kind_name};
 use crate::step::Step;
-use sojourn_model::{Inputs, KillTarget, Name, Reason};
-use sojourn_rules::Send;
+use crate::timing::{day_of, parse_date, yearly_on};
+use chrono::Datelike;
+use sojourn_model::{Inputs, KillTarget, Name, Reason, Value};
+use sojourn_rules::{Policy, Regime, Send};
+
+/// What permits a message to somebody of a country.
+pub(crate) fn regime_of(
+    policy: Option<&Policy>,
+    country: &str,
+    channel: &str,
+    purpose: &str,
+) -> Regime {
+    policy.map_or(Regime::OptIn, |policy| policy.jurisdictions.regime(country, channel, purpose))
+}
 
 /// A channel that a message may use.
 #[derive(Debug)]
@@ -79,49 +92,87 @@ impl Step<'_> {
             match self.endpoint_open(channel, &endpoint, send) {
                 Ok(consent) => return Ok(Open { channel: channel.clone(), endpoint, consent }),
                 Err(refused) => {
-                    first.get_or_insert(Closed {
-                        consent: refused.1,
-                        suppression: refused.2,
-                        ..closed(refused.0, Some(endpoint))
-                    });
+                    let endpoint = Some(endpoint);
+                    first.get_or_insert(Closed { endpoint, channel: channel.clone(), ..refused });
                 }
             }
         }
         Err(first.unwrap_or_else(|| closed(Reason::EndpointMissing, None)))
     }
 
-    #[expect(clippy::type_complexity, reason = "a refusal with the record that decided it")]
+    /// The statement that permits a message to this endpoint, or the refusal, without its place.
     fn endpoint_open(
         &self,
         channel: &str,
         endpoint: &str,
         send: &Send,
-    ) -> Result<
-        Option<(&Statement, bool)>,
-        (Reason, Option<(&Statement, bool)>, Option<&SuppressionEntry>),
-    > {
+    ) -> Result<Option<(&Statement, bool)>, Closed<'_>> {
+        let refused = |reason| Closed {
+            channel: "".into(),
+            endpoint: None,
+            reason,
+            consent: None,
+            suppression: None,
+            detail: None,
+        };
         if let Some(entry) = self.profile.suppressions.of(channel, endpoint) {
-            return Err((Reason::EndpointSuppressed, None, Some(entry)));
+            let suppression = Some(entry);
+            return Err(Closed { suppression, ..refused(Reason::EndpointSuppressed) });
         }
         let policy = self.shared.current.as_ref().map(|current| &current.definitions.policy);
         let purpose = policy.and_then(|policy| policy.purpose(&send.purpose)).map(|(_, p)| p);
         let service = purpose.map_or(&*send.purpose == "service", |purpose| purpose.service);
+        let regime = self.regime(channel, &send.purpose);
         let topic = send.topic.as_deref();
-        // CON-1: nothing recorded is no.
-        let ask = Ask { channel, endpoint, purpose: &send.purpose, topic, service };
-        let permission = self.profile.consents.permits(ask, self.now);
-        if !permission.permitted {
-            return Err((Reason::NoConsent, permission.decided_by, None));
+        // CON-1: nothing recorded is no, unless the operator has enabled an opt-out.
+        let ask = Ask { channel, endpoint, purpose: &send.purpose, topic, service, regime };
+        let permission = self.profile.consents.permits(ask, &self.profile.confirmed, self.now);
+        let consent = permission.decided_by;
+        if permission.verdict == Verdict::Refused {
+            return Err(Closed { consent, ..refused(Reason::NoConsent) });
         }
         // A purpose that the policy no longer knows may not be used, whatever was said of it.
         if purpose.is_none() && !service {
-            return Err((Reason::Purpose, permission.decided_by, None));
+            return Err(Closed { consent, ..refused(Reason::Purpose) });
         }
-        Ok(permission.decided_by)
+        let jurisdiction = |detail: String| {
+            let detail = Some(detail.into());
+            Err(Closed { consent, detail, ..refused(Reason::Jurisdiction) })
+        };
+        if permission.verdict == Verdict::Unconfirmed {
+            return jurisdiction(format!("{channel} needs a confirmed opt-in"));
+        }
+        if !service && let Some(age) = self.too_young() {
+            return jurisdiction(format!("under {age}"));
+        }
+        Ok(consent)
+    }
+
+    /// What permits a message to this person.
+    pub(super) fn regime(&self, channel: &str, purpose: &str) -> Regime {
+        if !self.shared.law.regimes {
+            return Regime::OptIn;
+        }
+        let policy = self.shared.current.as_ref().map(|current| &current.definitions.policy);
+        regime_of(policy, &self.country(), channel, purpose)
+    }
+
+    /// The minimum age of the person's country, when their birthday says that they are younger.
+    fn too_young(&self) -> Option<u8> {
+        let birthday = self.profile.attribute("birthday")?;
+        let policy = &self.shared.current.as_ref()?.definitions.policy;
+        let age = policy.jurisdictions.minimum_age(&self.country())?;
+        let today = day_of(self.zone_now().zone, self.now);
+        let born = match birthday {
+            Value::Text(text) => parse_date(text)?,
+            Value::Instant(at) => day_of(self.zone_now().zone, *at),
+            _ => return None,
+        };
+        (today < yearly_on(born, born.year() + i32::from(age))).then_some(age)
     }
 
     /// The person's country: of the address, or of the phone number.
-    pub(super) fn country(&self) -> String {
+    pub(crate) fn country(&self) -> String {
         let address = self.profile.attribute("address").and_then(|address| address.get("country"));
         if let Some(country) = address.and_then(|country| country.as_text()) {
             return country.trim().to_uppercase();

@@ -3,19 +3,14 @@
 use super::Message;
 use super::best_time::Slot;
 use super::channels::{Closed, Open};
-use super::jurisdiction;
 use crate::caps::{Labels, Reading, matches};
-use crate::consent::{ChannelKind, channel_kind};
 use crate::journey::Candidate;
 use crate::mutation::{Mutation, mutated};
 use crate::profile::Choice;
 use crate::step::Step;
-use crate::timing::{QuietPlan, ZoneUsed, parse_zone};
-use sojourn_model::{
-    CapReading, Inputs, KillTarget, Name, Outcome, Reason, Timestamp, Value, ZoneSource,
-};
-use sojourn_rules::normalize::country_zones;
-use sojourn_rules::{AtCap, Cap, Jurisdictions, Send};
+use crate::timing::ZoneUsed;
+use sojourn_model::{CapReading, Inputs, KillTarget, Name, Outcome, Reason, Timestamp, Value};
+use sojourn_rules::{AtCap, Cap, Send};
 
 /// A verdict with everything that its decision record says.
 #[derive(Debug, Clone)]
@@ -34,6 +29,10 @@ pub(crate) struct Judged {
     pub(crate) next_quiet: Option<(Timestamp, Option<Timestamp>)>,
     pub(crate) locale: Name,
     pub(crate) variables: Value,
+    /// The full cap that puts what the message would have shown off into the next one.
+    pub(crate) put_off: Option<Name>,
+    /// An approval that shows what was put off before.
+    pub(crate) shows_items: bool,
 }
 
 /// Caps that match a message on one channel.
@@ -72,6 +71,8 @@ impl Step<'_> {
             next_quiet: None,
             locale: "".into(),
             variables: Value::Null,
+            put_off: None,
+            shows_items: false,
         }
     }
 
@@ -145,7 +146,7 @@ impl Step<'_> {
             return judged.defer(Reason::Arbitration, until);
         }
         match self.slot(message, candidate, &judged) {
-            Slot::Now => self.judge_caps(message, judged, &open, first_reason),
+            Slot::Now => self.judge_caps(message, candidate, judged, (&open, first_reason)),
             Slot::Later(at, why) => {
                 judged.inputs.detail = Some(why);
                 judged.defer(Reason::NoSlot, at)
@@ -186,9 +187,9 @@ impl Step<'_> {
     fn judge_caps(
         &self,
         message: Message<'_>,
+        candidate: &Candidate,
         mut judged: Judged,
-        open: &[&Open<'_>],
-        mut first_reason: Option<Reason>,
+        (open, mut first_reason): (&[&Open<'_>], Option<Reason>),
     ) -> Judged {
         if self.profile.sends.full() {
             judged.inputs.rule = Some("limit: sends".into());
@@ -203,7 +204,7 @@ impl Step<'_> {
             let Some((cap, _)) = caps.full.first() else {
                 // A reroute's reason is why the first channel was refused.
                 judged.reason = first_reason;
-                return self.judge_quiet(message, judged);
+                return self.judge_quiet(message, candidate, judged);
             };
             judged.inputs.rule = Some(cap.id.clone());
             // All full caps must allow; one that never will leaves no instant.
@@ -218,8 +219,11 @@ impl Step<'_> {
                     Some(free) => return judged.defer(Reason::Cap, free),
                     None => return judged.refuse(Reason::Cap, None),
                 },
-                // A digest is made by a step of its own; until a message can carry one, it drops.
-                AtCap::Fallback | AtCap::Drop | AtCap::Digest => {
+                AtCap::Digest => {
+                    judged.put_off = Some(cap.id.clone());
+                    return judged.refuse(Reason::Cap, Some("goes into the next message".into()));
+                }
+                AtCap::Fallback | AtCap::Drop => {
                     return judged.refuse(Reason::Cap, None);
                 }
             }
@@ -227,8 +231,13 @@ impl Step<'_> {
         unreachable!("the last open channel returns")
     }
 
-    /// Quiet hours on the chosen channel.
-    fn judge_quiet(&self, message: Message<'_>, mut judged: Judged) -> Judged {
+    /// Quiet hours and blackouts on the chosen channel.
+    fn judge_quiet(
+        &self,
+        message: Message<'_>,
+        candidate: &Candidate,
+        mut judged: Judged,
+    ) -> Judged {
         if judged.reason != Some(Reason::Cap) {
             judged.inputs.rule = None;
         }
@@ -238,54 +247,31 @@ impl Step<'_> {
             judged.next_quiet = plan.next(self.now);
             return self.approved(message, judged);
         };
-        match quiet.until {
-            Some(until) if !quiet.drop => judged.defer(Reason::QuietHours, until),
-            until => {
-                judged.until = until;
-                judged.refuse(Reason::QuietHours, None)
-            }
+        if quiet.rule.is_some() {
+            judged.inputs.rule = quiet.rule;
         }
-    }
-
-    /// The quiet windows of a message, in the person's zone; where it is not known and the policy is
-    /// strict, in every zone of the person's country.
-    pub(super) fn quiet_plan(&self, send: &Send, channel: &str, zone: ZoneUsed) -> QuietPlan {
-        let mut plan = QuietPlan::default();
-        let Some(current) = &self.shared.current else { return plan };
-        let policy = &current.definitions.policy;
-        let mut zones = vec![zone.zone];
-        if mutated(Mutation::QuietHoursInUtc) {
-            zones = vec![chrono_tz::UTC];
-        } else if policy.strict_zones && zone.source == ZoneSource::Workspace {
-            let of_country = country_zones(&self.country());
-            zones.extend(of_country.iter().filter_map(|name| parse_zone(name)));
+        let Some(until) = quiet.until else { return judged.refuse(Reason::NoSlot, None) };
+        judged.until = Some(until);
+        if quiet.drop {
+            return judged.refuse(Reason::QuietHours, None);
         }
-        let exempt = policy.purpose(&send.purpose).is_some_and(|(_, p)| p.exempt_quiet_hours);
-        let concerns = |list: &[Name], name: &str| {
-            list.is_empty() || list.iter().any(|entry| **entry == *name)
-        };
-        let hours = policy.quiet_hours.iter().filter(|hours| {
-            !exempt
-                && concerns(&hours.channels, channel)
-                && concerns(&hours.purposes, &send.purpose)
-        });
-        for hours in hours {
-            zones.iter().for_each(|zone| plan.add(*zone, hours.from, hours.to, hours.drop));
+        let expires = candidate.expires;
+        // A night ends soon and the message expires in it; days on which nothing goes out leave it
+        // no slot at all, which is known now.
+        if quiet.span && expires.is_some_and(|expires| until >= expires) {
+            return judged.refuse(Reason::NoSlot, None);
         }
-        let called = channel_kind(channel) == ChannelKind::Phone;
-        if called && policy.jurisdictions == Jurisdictions::Default {
-            for (from, to) in jurisdiction::quiet_windows(&self.country(), channel) {
-                zones.iter().for_each(|zone| plan.add(*zone, *from, *to, false));
-            }
-        }
-        plan
+        let until = self.leaves(&plan, until, quiet.ramp, expires);
+        judged.defer(Reason::QuietHours, until)
     }
 
     /// The last check: what the template needs is there.
     fn approved(&self, message: Message<'_>, mut judged: Judged) -> Judged {
-        match self.content(message) {
+        let endpoint = judged.endpoint.as_deref().unwrap_or_default();
+        match self.content(message, &judged.channel, endpoint) {
             Err(missing) => judged.refuse(Reason::Content, Some(missing)),
-            Ok((locale, variables)) => {
+            Ok((locale, variables, shows_items)) => {
+                judged.shows_items = shows_items;
                 judged.outcome = match judged.reason {
                     None => Outcome::Approve,
                     Some(_) => Outcome::Reroute,

@@ -5,8 +5,11 @@
 mod best_time;
 mod channels;
 mod content;
+mod hours;
 mod judge;
-mod jurisdiction;
+mod put_off;
+
+pub(crate) use channels::regime_of;
 
 use crate::Effect;
 use crate::caps::{Send as Sent, SendState};
@@ -179,7 +182,12 @@ impl Step<'_> {
                 self.approve(message, &candidate, judged, decision_id);
                 Flow::Go(next)
             }
-            Outcome::Suppress => Flow::Go(next),
+            Outcome::Suppress => {
+                if let Some(cap) = judged.put_off {
+                    self.put_off_message(message, &candidate, cap);
+                }
+                Flow::Go(next)
+            }
             Outcome::Defer => {
                 let until = judged.until.expect("a deferral says until when");
                 assert!(until > self.now, "a deferral ends later");
@@ -260,6 +268,7 @@ impl Step<'_> {
         decision: DecisionId,
     ) {
         let step = message.step().clone();
+        let shows_items = judged.shows_items;
         let endpoint = judged.endpoint.clone().expect("an approval has an endpoint");
         let run = &self.profile.runs[message.place];
         let id = ActionId(self.candidate_of(run));
@@ -309,6 +318,9 @@ impl Step<'_> {
             journey: message.journey().clone(),
             step,
         };
+        if shows_items {
+            self.taken_along(message, &reserved.channel, &reserved.endpoint);
+        }
         self.profile.sends.reserve(reserved, self.shared.keep_sends);
         self.effects.push(Effect::Action(Box::new(action)));
     }

@@ -26,6 +26,7 @@ impl Step<'_> {
             self.profile.set(&name, attribute);
         }
         self.profile.consents.merge(other.consents);
+        self.profile.confirmed.merge(other.confirmed);
         self.profile.suppressions.merge(other.suppressions);
         self.profile.sends.merge(other.sends);
         self.profile.entries.merge(other.entries);

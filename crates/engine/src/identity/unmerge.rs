@@ -2,7 +2,7 @@
 
 use crate::event::mark_of;
 use crate::journey::RunState;
-use crate::profile::{Attribute, Held, Profile};
+use crate::profile::{Attribute, Choice, Held, Profile};
 use crate::step::Step;
 use serde::{Deserialize, Serialize};
 use sojourn_model::{Identifier, MergeId, Name, NoteKind, ProfileId, Timestamp};
@@ -101,13 +101,24 @@ impl Step<'_> {
         theirs.next_run = theirs.next_run.max(ours.next_run);
 
         theirs.consents = ours.consents.clone();
-        theirs.consents.retain_grants(|entry| entry.endpoint.as_deref().is_none_or(their_value));
-        ours.consents.retain_grants(|entry| {
-            entry.endpoint.as_deref().is_none_or(|endpoint| !their_value(endpoint))
-        });
+        theirs.confirmed = ours.confirmed.clone();
+        for ledger in [&mut theirs.consents, &mut theirs.confirmed] {
+            ledger.retain_grants(|entry| entry.endpoint.as_deref().is_none_or(their_value));
+        }
+        for ledger in [&mut ours.consents, &mut ours.confirmed] {
+            ledger.retain_grants(|entry| {
+                entry.endpoint.as_deref().is_none_or(|endpoint| !their_value(endpoint))
+            });
+        }
         theirs.suppressions = ours.suppressions.clone();
         theirs.entries = ours.entries.clone();
+        let put_off_there = |choice: &Choice| match choice {
+            Choice::PutOff(put_off) => Some(began_there(put_off.run.0, put_off.by)),
+            _ => None,
+        };
         theirs.choices = ours.choices.clone();
+        theirs.choices.retain(|choice| put_off_there(choice) != Some(false));
+        ours.choices.retain(|choice| put_off_there(choice) != Some(true));
         theirs.passes = ours.passes.clone();
         theirs.context_zone = ours.context_zone.clone();
         theirs.context_locale = ours.context_locale.clone();

@@ -30,8 +30,8 @@ pub(crate) fn item_value(event: &StoredEvent) -> Value {
 }
 
 /// What an item keeps of an event.
-fn fields_of(digest: &Digest, event: &str) -> EventFields {
-    let kept = digest.keeps.iter().find(|(name, _)| **name == *event).map(|(_, fields)| fields);
+fn fields_of(keeps: &[(Name, ItemFields)], event: &str) -> EventFields {
+    let kept = keeps.iter().find(|(name, _)| **name == *event).map(|(_, fields)| fields);
     let properties = match kept {
         Some(ItemFields::All) => Fields { all: true, names: Vec::new() },
         Some(ItemFields::Named(names)) => Fields { all: false, names: names.clone() },
@@ -52,7 +52,7 @@ impl Step<'_> {
         let step = pinned.journey.step(index);
         let place = self.profile.run_place(id).expect("moving");
         let run = &self.profile.runs[place];
-        let item = item_of_run(&run.entry, digest);
+        let item = item_of_run(&run.entry, &digest.keeps);
         let key = self.digest_key(pinned, place, digest, EventRef::Stored(&run.entry));
         let open = self.open_digest(id, pinned, &step.id, digest, key.as_ref());
         let holder = open.unwrap_or(id);
@@ -141,7 +141,7 @@ impl Step<'_> {
             return;
         }
         self.collected.push(journey.name.clone());
-        let item = event.keep(&fields_of(digest, event.name));
+        let item = event.keep(&fields_of(&digest.keeps, event.name));
         if self.add_item(id, &step.id, item, digest.max) {
             self.profile.runs[place].continued = self.pass;
             self.flush(id);
@@ -214,8 +214,9 @@ impl Step<'_> {
     }
 }
 
-fn item_of_run(entry: &StoredEvent, digest: &Digest) -> StoredEvent {
-    let fields = fields_of(digest, &entry.name).properties;
+/// What a run entered with, as an item.
+pub(crate) fn item_of_run(entry: &StoredEvent, keeps: &[(Name, ItemFields)]) -> StoredEvent {
+    let fields = fields_of(keeps, &entry.name).properties;
     let properties = match &entry.properties {
         Value::Map(entries) if !fields.all => Value::Map(
             entries.iter().filter(|(name, _)| fields.names.contains(name)).cloned().collect(),

@@ -2,11 +2,12 @@
 
 use super::{End, Pinned, RunId, RunState};
 use crate::Effect;
+use crate::caps::SendState;
 use crate::event::EventView;
 use crate::mutation::{Mutation, mutated};
 use crate::scope::EventRef;
 use crate::step::Step;
-use sojourn_model::{NoteKind, Value};
+use sojourn_model::{NoteKind, Timestamp, Value};
 
 impl Step<'_> {
     /// Ends, in order of entry, the runs that `event` exits or whose goal it meets; counts the
@@ -53,7 +54,8 @@ impl Step<'_> {
         let occurred = event.stamp.occurred;
         let mut sends = self.profile.sends.as_slice().iter();
         let sent = sends.find(|send| {
-            (send.action.0.profile, send.action.0.run) == run.id() && send.at > occurred
+            let ours = (send.action.0.profile, send.action.0.run) == run.id();
+            ours && send.at > occurred && send.state != SendState::Failed
         });
         if let Some(send) = sent {
             let detail = format!("{} would not have been sent: {} was late", send.step, event.name);
@@ -93,8 +95,54 @@ impl Step<'_> {
             let Some(place) = self.profile.run_place(id) else { continue };
             let run = &self.profile.runs[place];
             let Some(pinned) = self.pinned(run) else { continue };
-            if event.stamp > run.entry.stamp && self.goal_met(&pinned, place, event) {
+            if event.stamp <= run.entry.stamp {
+                continue;
+            }
+            let goal = pinned.journey.goal.as_ref();
+            let met = self.goal_met(&pinned, place, event);
+            if met && goal.is_some_and(|goal| goal.within.is_some()) {
                 self.converted(id, Some((&pinned, event)));
+            }
+            // What a full cap put off is not shown once its run would have been taken away.
+            let waiting = self.profile.put_off_until(id).is_some();
+            let taken_away = waiting
+                && (met && goal.is_some_and(|goal| goal.exit)
+                    || pinned
+                        .journey
+                        .exit_on
+                        .iter()
+                        .any(|rule| self.rule_holds(rule, &pinned, place, event)));
+            if taken_away {
+                self.profile.forget_put_off(id);
+            }
+            if met || taken_away {
+                self.settle_ended(id);
+            }
+        }
+    }
+
+    /// Until when an ended run is kept: while it may convert, and while something of it waits for the
+    /// next message.
+    fn kept_until(&self, place: usize) -> Option<Timestamp> {
+        let run = &self.profile.runs[place];
+        let pinned = self.pinned(run);
+        let within = pinned.and_then(|p| p.journey.goal.as_ref().and_then(|goal| goal.within));
+        let converts = within.map(|within| run.entered_at.plus(within));
+        let converts = converts.filter(|until| *until >= self.now && !run.converted);
+        converts.max(self.profile.put_off_until(run.id()))
+    }
+
+    /// Forgets an ended run as soon as nothing needs it.
+    pub(crate) fn settle_ended(&mut self, id: RunId) {
+        let Some(place) = self.profile.run_place(id) else { return };
+        if self.profile.runs[place].live() {
+            return;
+        }
+        match self.kept_until(place) {
+            Some(converts_until) => {
+                self.profile.runs[place].state = RunState::Ended { converts_until };
+            }
+            None => {
                 let run = self.profile.runs.remove(place);
                 self.unpin(run.version);
             }
@@ -127,6 +175,7 @@ impl Step<'_> {
             if matches!(self.profile.runs[place].state, RunState::Deferred(_)) {
                 self.candidate_taken_away(place, reason);
             }
+            self.profile.forget_put_off(id);
             let run = |candidate: &sojourn_model::CandidateId| (candidate.profile, candidate.run);
             let cancelled = self.profile.sends.cancel(|send| run(&send.action.0) == id);
             let profile = self.profile.id;
@@ -136,15 +185,17 @@ impl Step<'_> {
         }
         let run = &self.profile.runs[place];
         let (journey, run_key, version) = (run.journey.clone(), run.run_key(), run.version);
-        let pinned = self.pinned(run);
-        let within = pinned.and_then(|p| p.journey.goal.as_ref().and_then(|goal| goal.within));
-        let run = &mut self.profile.runs[place];
-        let converts_until = within.map(|within| run.entered_at.plus(within));
         let gone = matches!(end, End::Merged | End::Digested | End::Erased);
-        match converts_until.filter(|until| *until >= self.now && !run.converted && !gone) {
+        let waiting = self.profile.put_off_until(id).is_some();
+        let kept_until = if gone && !waiting { None } else { self.kept_until(place) };
+        match kept_until {
             Some(converts_until) => {
+                let run = &mut self.profile.runs[place];
                 run.state = RunState::Ended { converts_until };
-                run.events = Vec::new();
+                run.converted |= gone;
+                if !waiting {
+                    run.events = Vec::new();
+                }
             }
             None => {
                 self.profile.runs.remove(place);

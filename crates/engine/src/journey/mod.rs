@@ -9,7 +9,7 @@ mod timed;
 mod timers;
 mod waiting;
 
-pub(crate) use digest::item_value;
+pub(crate) use digest::{item_of_run, item_value};
 pub use entries::Entries;
 pub(crate) use entry::EntryKey;
 pub(crate) use timed::{Appointment, Occurred};
@@ -78,9 +78,10 @@ pub enum RunState {
         /// Since when.
         since: Timestamp,
     },
-    /// Ended; kept while it may still convert.
+    /// Ended; kept while it may still convert, or while something that it wanted to say waits for the
+    /// next message.
     Ended {
-        /// The goal's window closes after this instant.
+        /// It is forgotten after this instant.
         converts_until: Timestamp,
     },
     /// At a `digest`; what it has collected is among the run's events, under the step's id.

@@ -46,7 +46,8 @@ pub(crate) fn resolve(zone: Tz, day: NaiveDate, minute: u16) -> Timestamp {
     resolve_local(zone, local)
 }
 
-fn resolve_local(zone: Tz, local: NaiveDateTime) -> Timestamp {
+/// The instant that a local date and time means in `zone`.
+pub(crate) fn resolve_local(zone: Tz, local: NaiveDateTime) -> Timestamp {
     match zone.from_local_datetime(&local) {
         MappedLocalTime::Single(at) => Timestamp(at.timestamp_millis()),
         MappedLocalTime::Ambiguous(a, b) => {

@@ -10,5 +10,5 @@ pub(crate) use calendar::{
     plus_days, resolve, week_start, yearly_on,
 };
 pub(crate) use hours::Hours;
-pub(crate) use quiet::QuietPlan;
+pub(crate) use quiet::{QuietPlan, When, Window};
 pub(crate) use zone::{ZoneFacts, ZoneUsed, parse_zone, phone_region, zone_of};

@@ -11,6 +11,7 @@
 
 mod identify;
 mod object;
+mod report;
 mod time;
 mod wire;
 
@@ -342,7 +343,11 @@ impl Converter {
             let remedy = "send the id that userId replaces";
             return Err(Rejected::new("previousId", "is missing", remedy));
         }
-        let (identifiers, left_out) = self.places.find(&parts, source.shared_devices);
+        let (mut identifiers, left_out) = self.places.find(&parts, source.shared_devices);
+        if identifiers.is_empty() {
+            let named = report::named_address(&event, &source.channel, &parts.properties);
+            identifiers.extend(named.and_then(|(kind, value)| self.places.usable(&kind, &value)));
+        }
         let changed = self.properties(source, call, &event, &parts)?;
         let properties = changed.map_or(parts.properties, Cow::Owned);
         let context = merge("context", parts.context, envelope.context)?;

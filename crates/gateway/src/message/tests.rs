@@ -127,6 +127,35 @@ fn a_shared_device_says_nothing_of_the_person() {
 }
 
 #[test]
+fn a_report_that_names_nobody_is_about_its_address() {
+    let ids = |source: usize, json: &str| show(source, json).unwrap()[1].clone();
+    let event = |name: &str, properties: &str| {
+        format!(r#"{{"type":"track","event":"{name}","properties":{properties}}}"#)
+    };
+    for (source, name, properties, expected) in [
+        (3, "Email Bounced", r#"{"endpoint":" A@X.example "}"#, "email:a@x.example"),
+        (3, "SMS Stopped", r#"{"phone":"+48 600 100 200"}"#, "phone:+48600100200"),
+        (3, "Push Failed", r#"{"endpoint":"t0ken"}"#, "device_id:t0ken"),
+        (3, "Unsubscribed", r#"{"endpoint":"a@x.example"}"#, "email:a@x.example"),
+        (0, "Unsubscribed", r#"{"endpoint":"a@x.example"}"#, "email:a@x.example"),
+        (
+            0,
+            "Consent Changed",
+            r#"{"channel":"sms","endpoint":"+48600100200"}"#,
+            "phone:+48600100200",
+        ),
+        (0, "Consent Changed", r#"{"channel":"web","endpoint":"a@x.example"}"#, ""),
+        (3, "Email Bounced", r#"{"endpoint":"none"}"#, ""),
+        (3, "Email Bounced", r#"{"endpoint":7}"#, ""),
+        (0, "Ping", r#"{"endpoint":"a@x.example"}"#, ""),
+    ] {
+        assert_eq!(ids(source, &event(name, properties)), expected, "{name} {properties}");
+    }
+    let named = r#"{"type":"track","event":"Email Bounced","userId":"u1","properties":{"endpoint":"a@x.example"}}"#;
+    assert_eq!(ids(3, named), "customer_id:u1", "who is named is the person");
+}
+
+#[test]
 fn strict_sources_keep_to_the_plan() {
     let cart = |properties: &str| {
         show(2, &format!(r#"{{"type":"track","event":"Cart Updated","userId":"u","properties":{properties}}}"#))

@@ -255,6 +255,9 @@ pub struct Send {
     pub best_time: Option<DurationMs>,
     /// Goes before the cap's.
     pub at_cap: Option<AtCap>,
+    /// What the message leaves of its run's entry event, should a full cap put it off into the next
+    /// one; empty: no cap does.
+    pub put_off: Vec<(Name, ItemFields)>,
     /// Re-checked at every evaluation.
     pub only_if: Option<Condition>,
     /// Labels for caps.

@@ -1,6 +1,8 @@
 //! Compiled definitions: what the engine, the dispatcher and the gateway run on.
 
+mod hours;
 mod journey;
+mod jurisdiction;
 mod plan;
 mod policy;
 mod schedule;
@@ -8,7 +10,9 @@ mod template;
 mod visit;
 mod workspace;
 
+pub use hours::*;
 pub use journey::*;
+pub use jurisdiction::*;
 pub use plan::*;
 pub use policy::*;
 pub use schedule::*;

@@ -1,6 +1,6 @@
 //! The policy: purposes, caps, quiet hours, arbitration, holdout, approvals.
 
-use super::AtCap;
+use super::{AtCap, Blackout, Jurisdictions, QuietHours};
 use crate::finding::Severity;
 use serde::Serialize;
 use sojourn_model::{DurationMs, Name};
@@ -18,7 +18,9 @@ pub struct Policy {
     pub arbitration_window: DurationMs,
     /// Held out of messages.
     pub holdout: Option<Holdout>,
-    /// Whether the shipped jurisdiction rules apply.
+    /// Days on which nothing goes out.
+    pub blackouts: Vec<Blackout>,
+    /// Rules per country.
     pub jurisdictions: Jurisdictions,
     /// Whether an unknown zone means the intersection of the country's windows.
     pub strict_zones: bool,
@@ -108,21 +110,6 @@ pub struct CapScope {
     pub step: Option<Name>,
 }
 
-/// A quiet window.
-#[derive(Debug, Clone, PartialEq)]
-pub struct QuietHours {
-    /// Channels; empty: all.
-    pub channels: Vec<Name>,
-    /// Purposes; empty: all.
-    pub purposes: Vec<Name>,
-    /// Minutes after local midnight.
-    pub from: u16,
-    /// Minutes after local midnight; may be before `from`: crosses midnight.
-    pub to: u16,
-    /// Whether a message in it is dropped (else deferred).
-    pub drop: bool,
-}
-
 /// Holdout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Holdout {
@@ -132,16 +119,6 @@ pub struct Holdout {
     pub salt: Name,
     /// Purposes it concerns.
     pub purposes: Vec<Name>,
-}
-
-/// Jurisdiction rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Jurisdictions {
-    /// The shipped rules.
-    #[default]
-    Default,
-    /// None.
-    None,
 }
 
 impl Policy {

@@ -5,6 +5,7 @@ mod cost;
 mod data;
 mod enters;
 mod flow;
+mod hours;
 mod levels;
 mod logic;
 mod loops;

@@ -1,17 +1,19 @@
-//! policy.yaml against everything else: labels that nothing carries, hours that are never left.
+//! policy.yaml against everything else: labels that nothing carries, rules that the law would not like.
 
-use crate::definitions::{Journey, Policy};
+use super::hours::{always_blacked_out, never_open};
+use crate::definitions::{AtCap, Journey, Policy, Regime};
 use crate::finding::{Source, suggest};
-use crate::load::{Context, KNOWN_CHANNELS};
+use crate::load::{Context, KNOWN_CHANNELS, key_remedy, shipped_jurisdictions};
 use crate::yaml::Place;
 use sojourn_model::Name;
 use std::sync::Arc;
 
-const DAY_MINUTES: usize = 24 * 60;
-
 pub(crate) fn policy(source: Source<'_>, context: &Context<'_>, journeys: &[Arc<Journey>]) {
     for (cap, place) in context.policy.caps.iter().zip(&context.policy_places.caps) {
         let scope = &cap.scope;
+        if cap.at_cap == AtCap::Digest {
+            super::steps::items_shown(source, context, *place);
+        }
         if let Some(channel) = &scope.channel {
             channel_known(source, context, *place, channel);
         }
@@ -39,12 +41,22 @@ pub(crate) fn policy(source: Source<'_>, context: &Context<'_>, journeys: &[Arc<
             purpose_known(source, context.policy, *place, purpose);
         }
     }
+    for (blackout, place) in context.policy.blackouts.iter().zip(&context.policy_places.blackouts) {
+        for channel in &blackout.channels {
+            channel_known(source, context, *place, channel);
+        }
+        for purpose in &blackout.purposes {
+            purpose_known(source, context.policy, *place, purpose);
+        }
+    }
+    jurisdictions(source, context);
     if let (Some(holdout), Some(place)) = (&context.policy.holdout, context.policy_places.holdout) {
         for purpose in &holdout.purposes {
             purpose_known(source, context.policy, place, purpose);
         }
     }
     never_open(source, context);
+    always_blacked_out(source, context);
 }
 
 fn channel_known(source: Source<'_>, context: &Context<'_>, place: Place, channel: &Name) {
@@ -136,50 +148,38 @@ fn journey_known(
     }
 }
 
-/// Windows that together leave no minute of the day to a channel and purpose.
-fn never_open(source: Source<'_>, context: &Context<'_>) {
-    let policy = context.policy;
-    let mut channels: Vec<&str> = context.workspace.channels.keys().map(|name| &**name).collect();
-    channels
-        .extend(policy.quiet_hours.iter().flat_map(|window| &window.channels).map(|name| &**name));
-    channels.sort_unstable();
-    channels.dedup();
-    for channel in channels {
-        for purpose in
-            policy.purposes.iter().filter(|purpose| !purpose.data && !purpose.exempt_quiet_hours)
-        {
-            let mut quiet = [false; DAY_MINUTES];
-            let mut last = None;
-            for (window, place) in policy.quiet_hours.iter().zip(&context.policy_places.quiet_hours)
-            {
-                let concerns = (window.channels.is_empty()
-                    || window.channels.iter().any(|c| **c == *channel))
-                    && (window.purposes.is_empty() || window.purposes.contains(&purpose.name));
-                // Windows of no length have their own finding.
-                if !concerns || window.from == window.to {
-                    continue;
-                }
-                last = Some(*place);
-                let mut minute = usize::from(window.from);
-                while minute != usize::from(window.to) {
-                    quiet[minute] = true;
-                    minute = (minute + 1) % DAY_MINUTES;
-                }
-            }
-            if let Some(place) = last
-                && quiet.iter().all(|&quiet| quiet)
-            {
-                source.error(
-                    "quiet-always",
-                    place,
-                    format!(
-                        "quiet hours leave no minute of the day to `{channel}` for `{}`",
-                        purpose.name
-                    ),
-                    "shorten one of the windows",
-                );
-                return;
-            }
+/// Rules per country: channels and purposes that there are, and nothing laxer than the law unawares.
+fn jurisdictions(source: Source<'_>, context: &Context<'_>) {
+    for rule in &context.policy_places.jurisdictions {
+        let declared = &context.workspace.channels;
+        let known = declared.contains_key(&rule.channel)
+            || KNOWN_CHANNELS.contains(&&*rule.channel)
+            || !context.workspace_known;
+        if !known {
+            let channels = declared.keys().map(|name| &**name);
+            source.error(
+                "unknown-key",
+                rule.place,
+                format!("`{}` is no channel, and no key of a country's rules", rule.channel),
+                key_remedy(&rule.channel, channels.chain(KNOWN_CHANNELS.iter().copied())),
+            );
+            continue;
+        }
+        if let Some(purpose) = &rule.purpose {
+            purpose_known(source, context.policy, rule.place, purpose);
+        }
+        let purpose = rule.purpose.as_deref().unwrap_or("marketing");
+        let law = shipped_jurisdictions().regime(&rule.country, &rule.channel, purpose);
+        if rule.regime == Regime::OptOut && law != Regime::OptOut {
+            source.warning(
+                "laxer-than-law",
+                rule.place,
+                format!(
+                    "the shipped rules want a grant for `{}` in {}, and this wants none",
+                    rule.channel, rule.country
+                ),
+                "write `opt_in`; or say under `lint` on what you rely",
+            );
         }
     }
 }

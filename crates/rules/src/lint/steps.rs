@@ -1,8 +1,8 @@
 //! Journeys: steps that are never reached, messages that may come too late or too often.
 
 use crate::definitions::{AtCap, CapWindow, Journey, Send, StepIndex, StepKind, Template};
-use crate::finding::suggest;
-use crate::load::{KNOWN_CHANNELS, Reading};
+use crate::finding::{Source, suggest};
+use crate::load::{Context, KNOWN_CHANNELS, Reading};
 use crate::reader::Table;
 use crate::yaml::Place;
 use sojourn_model::{DurationMs, Name};
@@ -72,6 +72,9 @@ pub(crate) fn send(reading: &Reading<'_>, table: &Table<'_>, send: &Send) {
     if purpose.service {
         return;
     }
+    if send.at_cap == Some(AtCap::Digest) {
+        items_shown(reading.source, context, table.key_place("at_cap"));
+    }
     expiry(reading, table, send);
     if !purpose.exempt_caps && !context.policy.caps.iter().any(|cap| may_concern(&cap.scope, send))
     {
@@ -80,6 +83,21 @@ pub(crate) fn send(reading: &Reading<'_>, table: &Table<'_>, send: &Send) {
             table.place(),
             format!("no cap covers this message for `{}`: nothing limits how many a person gets", send.purpose),
             "add a cap to policy.yaml, such as { id: weekly, at_most: 3, per: local_week, scope: { purpose: marketing } }",
+        );
+    }
+}
+
+/// What a full cap puts off is shown by a template that reads `items`.
+pub(super) fn items_shown(source: Source<'_>, context: &Context<'_>, place: Place) {
+    let mut locales = context.templates.values().flat_map(|template| template.locales.values());
+    let items =
+        |path: &crate::definitions::Path| path.first().is_some_and(|root| &**root == "items");
+    if !locales.any(|text| text.variables.iter().any(items)) {
+        source.warning(
+            "digest-unseen",
+            place,
+            "no template reads `items`, so what a full cap puts off is never shown",
+            "show them in the messages that may follow: {% for item in items %}…{% endfor %}",
         );
     }
 }

@@ -52,16 +52,20 @@ pub(super) fn digest(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKin
         window: window?,
         max: max.unwrap_or(most),
         name,
-        keeps: keeps(reading),
+        keeps: keeps(reading, &reading.purpose),
     })))
 }
 
 /// What an item keeps of each event that a run can enter with: the properties that the plan declares
-/// and that may serve the journey's purpose (semantics 3: nothing else can be read there).
-fn keeps(reading: &Reading<'_>) -> Vec<(Name, ItemFields)> {
+/// and that may serve the purposes of the journey and of the message (semantics 3: nothing else can be
+/// read there).
+pub(super) fn keeps(reading: &Reading<'_>, message: &Name) -> Vec<(Name, ItemFields)> {
     let context = reading.context;
-    let purpose = &reading.purpose;
-    let service = context.policy.purpose(purpose).is_some_and(|(_, purpose)| purpose.service);
+    let purposes = [&reading.purpose, message];
+    let is_service = |purpose: &Name| {
+        context.policy.purpose(purpose).is_some_and(|(_, purpose)| purpose.service)
+    };
+    let service = purposes.into_iter().all(is_service);
     let of_event = |event: &Name| {
         let Some(plan) = context.catalog.plan.events.get(event) else {
             let ours = context.catalog.event_known(event);
@@ -71,8 +75,8 @@ fn keeps(reading: &Reading<'_>) -> Vec<(Name, ItemFields)> {
         let mut withheld: Vec<Name> = Vec::new();
         for (path, field) in &plan.properties {
             let first = Name::from(path.split('.').next().unwrap_or_default());
-            let open =
-                crate::lint::serves(&field.purposes, purpose) && (service || !field.sensitive);
+            let open = purposes.iter().all(|purpose| crate::lint::serves(&field.purposes, purpose))
+                && (service || !field.sensitive);
             if open { named.push(first) } else { withheld.push(first) }
         }
         named.retain(|name| !withheld.contains(name));

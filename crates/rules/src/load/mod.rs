@@ -3,7 +3,9 @@
 mod digest;
 mod enter;
 mod entry;
+mod hours;
 mod journey;
+mod jurisdictions;
 mod names;
 mod plan;
 mod policy;
@@ -15,6 +17,7 @@ mod waits;
 mod workspace;
 
 pub(crate) use journey::{Context, EnterStep, Reading};
+pub(crate) use jurisdictions::{key_remedy, shipped_jurisdictions};
 pub(crate) use names::KNOWN_CHANNELS;
 pub use template::liquid_parser;
 

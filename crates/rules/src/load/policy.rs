@@ -1,12 +1,12 @@
 //! policy.yaml
 
+use super::hours::{blackout, quiet_hours};
+use super::jurisdictions::{self, Named};
 use super::names::DATA_PURPOSES;
-use crate::definitions::{
-    AtCap, Cap, CapScope, CapWindow, Holdout, Jurisdictions, Policy, Purpose, QuietHours,
-};
+use crate::definitions::{AtCap, Cap, CapScope, CapWindow, Holdout, Policy, Purpose};
 use crate::duration;
 use crate::finding::Source;
-use crate::limits::CAPS_MAX;
+use crate::limits::{BLACKOUTS_MAX, CAPS_MAX};
 use crate::reader::{Table, checked_name, choice};
 use crate::yaml::{Kind, Node, Place};
 use sojourn_model::{DurationMs, Name};
@@ -23,7 +23,9 @@ pub(crate) const AT_CAP: &[(&str, AtCap)] = &[
 pub(crate) struct PolicyPlaces {
     pub(crate) caps: Vec<Place>,
     pub(crate) quiet_hours: Vec<Place>,
+    pub(crate) blackouts: Vec<Place>,
     pub(crate) holdout: Option<Place>,
+    pub(crate) jurisdictions: Vec<Named>,
 }
 
 /// The policy of a workspace that has none.
@@ -66,9 +68,24 @@ pub(super) fn load(source: Source<'_>, root: &Node) -> (Policy, PolicyPlaces) {
         }
     }
     for item in table.list("quiet_hours") {
-        if let Some(window) = quiet_hours(source, item) {
+        if let Some(window) = quiet_hours(source, item, false) {
             policy.quiet_hours.push(window);
             places.quiet_hours.push(item.place);
+        }
+    }
+    let blackouts = table.list("blackouts");
+    if blackouts.len() > BLACKOUTS_MAX {
+        source.error(
+            "limit",
+            table.key_place("blackouts"),
+            format!("there are more than {BLACKOUTS_MAX} blackouts"),
+            "list the days of one calendar under one `days`",
+        );
+    }
+    for item in blackouts.iter().take(BLACKOUTS_MAX) {
+        if let Some(blackout) = blackout(source, item, &policy.blackouts) {
+            policy.blackouts.push(blackout);
+            places.blackouts.push(item.place);
         }
     }
     if let Some(arbitration) = table.table("arbitration", "`arbitration`") {
@@ -79,7 +96,7 @@ pub(super) fn load(source: Source<'_>, root: &Node) -> (Policy, PolicyPlaces) {
         places.holdout = Some(table.place());
         policy.holdout = holdout(&table, &policy.purposes);
     }
-    policy.jurisdictions = jurisdictions(&table);
+    policy.jurisdictions = jurisdictions::load(&table, &mut places.jurisdictions);
     policy.strict_zones = table.flag("strict_zones").unwrap_or(false);
     if let Some(approvals) = table.table("approvals", "`approvals`") {
         policy.approvals_publish = approvals.count("publish").unwrap_or(1);
@@ -180,9 +197,6 @@ fn cap(source: Source<'_>, node: &Node, place: usize) -> Option<Cap> {
         labels.finish();
     }
     let at_cap = table.choice("at_cap", AT_CAP).unwrap_or(AtCap::Drop);
-    if at_cap == AtCap::Digest {
-        super::not_yet(&source, table.key_place("at_cap"), "at_cap: digest");
-    }
     table.get("about");
     table.finish();
     Some(Cap { id, at_most: at_most?, per: per?, scope, at_cap })
@@ -209,31 +223,6 @@ fn window(source: &Source<'_>, node: &Node) -> Option<CapWindow> {
     None
 }
 
-fn quiet_hours(source: Source<'_>, node: &Node) -> Option<QuietHours> {
-    let table = Table::new(source, node, "this quiet window")?;
-    table.required("from");
-    table.required("to");
-    let (from, to) = (table.time("from"), table.time("to"));
-    if from.is_some() && from == to {
-        source.error(
-            "quiet-always",
-            table.key_place("to"),
-            "this quiet window begins and ends at the same time, so it leaves no hour",
-            "let it end later than it begins",
-        );
-    }
-    let window = QuietHours {
-        channels: table.names("channels"),
-        purposes: table.names("purposes"),
-        from: from.unwrap_or_default(),
-        to: to.unwrap_or_default(),
-        drop: table.choice("then", &[("defer", false), ("drop", true)]).unwrap_or(false),
-    };
-    table.get("about");
-    table.finish();
-    (from.is_some() && to.is_some()).then_some(window)
-}
-
 fn holdout(table: &Table<'_>, purposes: &[Purpose]) -> Option<Holdout> {
     let percent = table.percent("percent").unwrap_or(0.0);
     let salt = table.text("salt").unwrap_or_default();
@@ -254,21 +243,4 @@ fn holdout(table: &Table<'_>, purposes: &[Purpose]) -> Option<Holdout> {
     table.get("about");
     table.finish();
     (percent > 0.0).then_some(holdout)
-}
-
-fn jurisdictions(table: &Table<'_>) -> Jurisdictions {
-    match table.get("jurisdictions") {
-        Some(node) if matches!(node.kind, Kind::Mapping(_)) => {
-            super::not_yet(&table.source, node.place, "a mapping of rules per country");
-            Jurisdictions::Default
-        }
-        Some(node) => choice(
-            &table.source,
-            node,
-            "jurisdictions",
-            &[("default", Jurisdictions::Default), ("none", Jurisdictions::None)],
-        )
-        .unwrap_or_default(),
-        None => Jurisdictions::Default,
-    }
 }

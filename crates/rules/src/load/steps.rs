@@ -223,9 +223,11 @@ fn send(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind> {
         );
     }
     let at_cap = table.choice("at_cap", AT_CAP);
-    if at_cap == Some(AtCap::Digest) {
-        not_yet(&source, table.key_place("at_cap"), "`at_cap: digest`");
-    }
+    let caps = &reading.context.policy.caps;
+    let put_off = match at_cap {
+        Some(at_cap) => at_cap == AtCap::Digest,
+        None => caps.iter().any(|cap| cap.at_cap == AtCap::Digest),
+    };
     let expires = table.duration("expires");
     if expires == Some(DurationMs(0)) {
         source.error(
@@ -246,6 +248,7 @@ fn send(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind> {
             }
         }
     }
+    let put_off = if put_off { super::digest::keeps(reading, &purpose) } else { Vec::new() };
     let send = Send {
         template: template?,
         channels,
@@ -254,6 +257,7 @@ fn send(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind> {
         expires,
         best_time,
         at_cap,
+        put_off,
         only_if,
         tags: table.names("tags"),
         priority: priority(table).unwrap_or(reading.priority),

@@ -26,26 +26,31 @@ pub(super) fn wait(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind>
         );
     }
     let inner = Table::new(source, node, "`wait`")?;
-    let wait =
-        if inner.has("until_date") { until_date(reading, &inner) } else { until(reading, &inner) };
+    let wait = if inner.has("until_date") { until_date(reading, &inner) } else { until(&inner) };
     inner.finish();
     wait.map(StepKind::Wait)
 }
 
-fn until(reading: &Reading<'_>, table: &Table<'_>) -> Option<Wait> {
-    const DAYS: [&str; 7] =
-        ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+fn until(table: &Table<'_>) -> Option<Wait> {
     table.required("until");
     let minute = table.time("until");
+    let weekdays = weekdays(table, "on");
+    Some(Wait::Until { minute: minute?, weekdays })
+}
+
+/// Days of the week under `key`, Monday = 0, in order.
+pub(super) fn weekdays(table: &Table<'_>, key: &'static str) -> Vec<u8> {
+    const DAYS: [&str; 7] =
+        ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
     let mut weekdays = Vec::new();
-    for day in table.names("on") {
+    for day in table.names(key) {
         let lower = day.to_lowercase();
         let found = DAYS.iter().position(|name| *name == lower || name[..3] == *lower);
         match found.and_then(|day| u8::try_from(day).ok()) {
             Some(day) => weekdays.push(day),
-            None => reading.source.error(
+            None => table.source.error(
                 "unknown-value",
-                table.key_place("on"),
+                table.key_place(key),
                 format!("`{day}` is no day of the week"),
                 suggest(&lower, DAYS, "write a day in English"),
             ),
@@ -53,7 +58,7 @@ fn until(reading: &Reading<'_>, table: &Table<'_>) -> Option<Wait> {
     }
     weekdays.sort_unstable();
     weekdays.dedup();
-    Some(Wait::Until { minute: minute?, weekdays })
+    weekdays
 }
 
 fn until_date(reading: &Reading<'_>, table: &Table<'_>) -> Option<Wait> {

@@ -111,7 +111,11 @@ fn policy() {
     check("purpose: marketing }", "step: t }", &["policy.yaml:8 unknown-step"]);
     check("exempt: [caps", "exempt: [cap", &["policy.yaml:5 unknown-value"]);
     check("feedback: {}", "feedback: { exempt: caps }", &["policy.yaml:4 exempt"]);
-    check("jurisdictions: none", "jurisdictions: { PL: {} }", &["policy.yaml:9 not-yet"]);
+    check("jurisdictions: none", "jurisdictions: { PL: {} }", &[]);
+    let us = "jurisdictions: { base: none, US: { email: opt_out, quiet_hours: [] }, '*': { minimum_age: 0 } }";
+    check("jurisdictions: none", us, &[]);
+    let christmas = "blackouts: [{ id: x, from: 2026-12-24T18:00, to: 2026-12-26, every: year, countries: [GB, PL], then: drop }]";
+    check("jurisdictions: none", christmas, &[]);
     check("jurisdictions: none", "holdout: { percent: 5 }", &["policy.yaml:9 holdout-salt"]);
     check(
         "jurisdictions: none",
@@ -294,7 +298,7 @@ fn journey_steps() {
     send("template: t, channels: [email], best_time: 24h", &[]);
     send("template: t, channels: [email], best_time: 0s", &["journeys/j.yaml:8 bad-duration"]);
     send("template: t, channels: [email], best_time: 8d", &["journeys/j.yaml:8 bad-duration"]);
-    send("template: t, channels: [email], at_cap: digest", &["journeys/j.yaml:8 not-yet"]);
+    send("template: t, channels: [email], at_cap: digest", &["journeys/j.yaml:8 digest-unseen"]);
     send("template: t, channels: [email], purpose: feedback", &["journeys/j.yaml:8 no-cap"]);
 }
 
@@ -406,6 +410,7 @@ fn every_rule_has_a_section() {
         include_str!("../lint/enters.rs"),
         include_str!("../lint/conditions.rs"),
         include_str!("../lint/flow.rs"),
+        include_str!("../lint/hours.rs"),
         include_str!("../lint/levels.rs"),
         include_str!("../lint/loops.rs"),
         include_str!("../lint/mapping.rs"),
@@ -417,6 +422,8 @@ fn every_rule_has_a_section() {
         include_str!("../load/digest.rs"),
         include_str!("../load/enter.rs"),
         include_str!("../load/entry.rs"),
+        include_str!("../load/hours.rs"),
+        include_str!("../load/jurisdictions.rs"),
         include_str!("../load/journey.rs"),
         include_str!("../load/plan.rs"),
         include_str!("../load/policy.rs"),

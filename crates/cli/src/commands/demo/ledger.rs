@@ -288,7 +288,9 @@ mod tests {
                 purposes: Vec::new(),
                 from: 21 * 60,
                 to: 8 * 60,
+                on: sojourn_rules::EVERY_DAY,
                 drop: false,
+                ramp: DurationMs(0),
             }],
             ..Policy::default()
         }
