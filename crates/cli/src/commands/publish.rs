@@ -11,6 +11,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use sojourn_rules::Severity;
+use std::path::{Path, PathBuf};
 
 /// Make the files of a workspace the running version
 #[derive(Debug, Args)]
@@ -55,8 +56,9 @@ pub(crate) struct Rollback {
     after_help = "Example: sojourn approve my-shop 4f2a61c0 --as bo\n\n`sojourn versions --proposals` lists them with what they change."
 )]
 pub(crate) struct Approve {
-    #[command(flatten)]
-    workspace: Workspace,
+    /// Folder of the workspace
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
     /// The proposal
     proposal: String,
     #[command(flatten)]
@@ -163,7 +165,7 @@ impl Publish {
             author: self.person.name,
             ..self.handover.request()?
         };
-        send(&self.workspace, request, globals)
+        send(&self.workspace.dir, request, globals)
     }
 }
 
@@ -175,7 +177,7 @@ impl Rollback {
             author: self.person.name,
             ..self.handover.request()?
         };
-        send(&self.workspace, request, globals)
+        send(&self.workspace.dir, request, globals)
     }
 }
 
@@ -186,13 +188,13 @@ impl Approve {
             author: self.person.name,
             ..PublishRequest::default()
         };
-        send(&self.workspace, request, globals)
+        send(&self.dir, request, globals)
     }
 }
 
-fn send(workspace: &Workspace, request: PublishRequest, globals: &Globals) -> Result<Exit> {
+fn send(dir: &Path, request: PublishRequest, globals: &Globals) -> Result<Exit> {
     let plan = request.plan;
-    let (version, report) = Admin::connect(&workspace.dir)?.publish(request)?;
+    let (version, report) = Admin::connect(dir)?.publish(request)?;
     if globals.json {
         term::json(&json!({ "version": version, "report": report }))?;
     } else {
