@@ -7,6 +7,7 @@ exactly once after kill -9. Each part has topics and keys of its own.
 """
 
 import collections
+import contextlib
 import http.client
 import json
 import os
@@ -14,6 +15,7 @@ import pathlib
 import random
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +29,8 @@ from processes import check  # noqa: E402
 BROKERS = os.environ.get("KAFKA_BOOTSTRAP", "")
 REDIS = os.environ.get("REDIS_URL", "")
 PARTITIONS = 4
+base.BATCH = 8  # what is sent is read back through `tail`, also on a busy machine
+base.SETTLE_SECONDS_MAX = 180
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 
 
@@ -194,10 +198,175 @@ def delivered_once(sink, load, records, what):
           f"{len(wanted):,} runs, not delivered {len(undelivered)}, unknown outcomes {unknown}")
 
 
+class Roles(Shared):
+    """Every role in a process of its own; some of them twice."""
+
+    def __init__(self, folder, sink, **storage):
+        super().__init__(folder, sink, **storage)
+        self.channels, self.processes, self.ports = base.free_port(), {}, {}
+        with open(folder / "ws" / "sojourn.yaml", "a", encoding="utf-8") as file:
+            file.write(f'"listen":\n  "channels": "127.0.0.1:{self.channels}"\n')
+
+    def begin(self, name, wait=True):
+        """Starts `role` or `role-2`."""
+        role = name.split("-")[0]
+        port = self.gateway if role == "gateway" else self.ports.setdefault(name, base.free_port())
+        command = [base.BINARY, "run", role, str(self.folder / "ws"), "--listen", f"127.0.0.1:{port}"]
+        if role == "dispatcher":
+            command += ["--channels", f"http://127.0.0.1:{self.channels}"]
+        with open(self.folder / f"{name}.log", "ab") as log:
+            self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        base.RUNNING.append(self.processes[name])
+        if wait:
+            self.wait_ready(name)
+        return self
+
+    def wait_ready(self, name):
+        port = self.gateway if name == "gateway" else self.ports[name]
+        end = time.monotonic() + base.READY_SECONDS_MAX
+        while time.monotonic() < end:
+            if self.processes[name].poll() is not None:
+                break
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+                connection.request("GET", "/readyz")
+                if connection.getresponse().status == 200:
+                    return
+            time.sleep(0.05)
+        words = (self.folder / f"{name}.log").read_text(errors="replace").splitlines()[-15:]
+        raise AssertionError(f"{name} has not become ready:\n" + "\n".join(words))
+
+    def crash(self, name):
+        self.processes[name].kill()
+        self.processes[name].wait()
+
+    def end(self, name, seconds=60):
+        self.processes[name].terminate()
+        return self.processes[name].wait(seconds)
+
+    def doctor(self):
+        done = self.cli("doctor", str(self.folder / "ws"), "--json")
+        return json.loads(done.stdout)["server"]
+
+    def owners(self, role="engine"):
+        """Process id of the owner of each partition."""
+        return {row["partition"]: row["owner"].split(":")[1] for row in self.doctor()["partitions"] if row["role"] == role and row.get("owner")}
+
+    def owned_by(self, role, *names, seconds=30):
+        """Waits until the partitions of a role are exactly these processes'; how long it took, or None."""
+        began, wanted = time.monotonic(), {str(self.processes[name].pid) for name in names}
+        while time.monotonic() - began < seconds:
+            owners = self.owners(role)
+            if len(owners) == PARTITIONS and set(owners.values()) == wanted:
+                return time.monotonic() - began
+            time.sleep(0.1)
+        return None
+
+
+ROLES = ("gateway", "channels", "identity", "engine", "dispatcher")
+
+
+def roles_as_processes(folder, chance):
+    """kill -9 of each role in turn under load, a second engine, a new version, a clean end."""
+    sink = base.Sink()
+    sink.delay = 0.002
+    house = Roles(folder, sink, longest_call="5s").make()
+    for name in ROLES:
+        house.begin(name)
+    check("roles: every role is ready in a process of its own", True, ", ".join(ROLES))
+    acknowledged = set(base.people(house))
+    load = base.Load(house, ping_every=12, timer_every=61)
+    for name in ("engine", "identity", "dispatcher", "gateway", "channels"):
+        time.sleep(chance.uniform(0.5, 1.5))
+        house.crash(name)
+        time.sleep(chance.uniform(0.0, 0.5))
+        house.begin(name)
+    house.begin("engine-2")
+    took = house.owned_by("engine", "engine", "engine-2")
+    check("roles: a second engine takes its share", took is not None, f"after {took:.1f} s" if took is not None else house.owners())
+    time.sleep(1.0)
+    house.crash("engine")
+    took = house.owned_by("engine", "engine-2")
+    check("roles: the other engine takes over what a killed one had", took is not None and took < 8, f"after {took:.1f} s" if took is not None else house.owners())
+    house.begin("dispatcher-2")
+    took = house.owned_by("dispatcher", "dispatcher", "dispatcher-2")
+    check("roles: a second dispatcher takes its share", took is not None, f"after {took:.1f} s" if took is not None else house.owners("dispatcher"))
+    time.sleep(1.0)
+    house.crash("dispatcher")
+    took = house.owned_by("dispatcher", "dispatcher-2")
+    check("roles: the other dispatcher takes over", took is not None and took < 8, f"after {took:.1f} s" if took is not None else house.owners("dispatcher"))
+    acknowledged |= load.end()
+    time.sleep(base.TIMER_SECONDS + 6)  # timers, and what was begun by the killed
+    base.settled(sink)
+    records = base.everything_once(house, acknowledged, "roles")
+    delivered_once(sink, load, records, "roles")
+    new_version(house, sink)
+    for name in ("gateway", "channels", "identity", "engine-2", "dispatcher-2"):
+        code = house.end(name)
+        check(f"roles: SIGTERM ends {name} with 0", code == 0, code)
+
+
+def new_version(house, sink):
+    """A publish reaches every process: a journey that did not exist sends."""
+    folder = house.folder / "ws" / "journeys"
+    (folder / "new.yaml").write_text((folder / "at-once.yaml").read_text().replace("at-once", "new").replace('"Ping"', '"Product Viewed"').replace("properties.id", "properties.product_id"))
+    done = house.cli("publish", str(house.folder / "ws"))
+    check("roles: a version is published", done.returncode == 0, (done.stdout + done.stderr).strip().splitlines()[-1:])
+    before = sink.total()
+    connection = http.client.HTTPConnection("127.0.0.1", house.gateway, timeout=10)
+    status = base.post(connection, "/v1/track", {"type": "track", "event": "Product Viewed", "userId": "u1", "messageId": "view-1", "properties": {"product_id": "x1"}})
+    end = time.monotonic() + 20
+    while sink.total() == before and time.monotonic() < end:
+        time.sleep(0.1)
+    check("roles: and holds in every process", status == 200 and "x1" in sink.keys(), f"{sink.total() - before} deliveries")
+
+
+def broker(command, name):
+    subprocess.run([str(HERE / "brokers" / "brokers.sh"), command, os.environ["BROKERS_DIR"], name], check=True, stdout=subprocess.DEVNULL)
+
+
+def brokers_fall(folder, chance):
+    """kill -9 of Redis and of Kafka under load, then an emptied Redis: the log has everything."""
+    sink = base.Sink()
+    sink.delay = 0.002
+    server = Shared(folder, sink, longest_call="5s").make().start()
+    acknowledged = set(base.people(server))
+    load = base.Load(server, ping_every=12, timer_every=61)
+    for name in ("redis", "kafka-1"):
+        time.sleep(chance.uniform(0.5, 1.5))
+        broker("kill", name)
+        time.sleep(chance.uniform(0.5, 1.5))
+        broker("again", name)
+        time.sleep(2.0)
+    acknowledged |= load.end()
+    time.sleep(base.TIMER_SECONDS + 6)
+    base.settled(sink)
+    records = base.everything_once(server, acknowledged, "brokers fall")
+    delivered_once(sink, load, records, "brokers fall")
+    sent = sink.total()
+    redis_cli("flushall")
+    records = base.everything_once(server, acknowledged, "an emptied Redis")
+    check("an emptied Redis: nothing goes out again", sink.total() == sent and not sink.twice(), f"{sink.total() - sent} deliveries more")
+    before = sink.total()
+    connection = http.client.HTTPConnection("127.0.0.1", server.gateway, timeout=10)
+    status = base.post(connection, "/v1/track", {"type": "track", "event": "Ping", "userId": "u1", "messageId": "after", "properties": {"id": "after"}})
+    end = time.monotonic() + 30
+    while sink.total() == before and time.monotonic() < end:
+        time.sleep(0.1)
+    check("an emptied Redis: and messages go out as before", status == 200 and "after" in sink.keys(), f"{sink.total() - before} deliveries")
+    check("brokers fall: SIGTERM ends the process with 0", server.stop() == 0)
+
+
+def redis_cli(*words):
+    subprocess.run(["redis-cli", "-u", REDIS, *words], check=True, stdout=subprocess.DEVNULL)
+
+
 PARTS = {
     "starts": lambda folder, chance: starts_say_why(folder),
     "same": lambda folder, chance: same_as_embedded(folder),
     "one": kill_in_one_process,
+    "roles": roles_as_processes,
+    "fall": brokers_fall,
 }
 
 

@@ -30,6 +30,9 @@ enum Command {
         /// Leave notes out
         #[arg(long)]
         no_notes: bool,
+        /// Journeys in all; nothing in the input concerns those beyond the job's own
+        #[arg(long, default_value_t = 3)]
+        journeys: usize,
     },
     /// Posts the job's touchpoints to a running gateway and reads the server's CPU time
     Http {
@@ -61,6 +64,9 @@ enum Command {
         /// People
         #[arg(long, default_value_t = 100_000)]
         people: u32,
+        /// Journeys in all; nothing in the input concerns those beyond the job's own
+        #[arg(long, default_value_t = 3)]
+        journeys: usize,
     },
 }
 
@@ -74,20 +80,20 @@ pub fn run(cli: Cli) -> Result<()> {
         span_ms: 86_400_000,
     };
     match cli.command {
-        Command::Engine { touchpoints, people, partitions, resident, no_notes } => {
+        Command::Engine { touchpoints, people, partitions, resident, no_notes, journeys } => {
             let folder = tempfile::Builder::new().prefix("sojourn-bench-").tempdir_in(".")?;
             let settings = settings(people, touchpoints);
             engine::run(
                 folder.path(),
-                engine::Run { settings, partitions, resident, notes: !no_notes },
+                engine::Run { settings, partitions, resident, notes: !no_notes, journeys },
             )
         }
         Command::Http { address, key, pid, batch, requests, connections } => {
             let load = http::Load { address, key, pid, batch, requests, connections };
             http::run(&load, settings(10_000, (batch * requests) as u64))
         }
-        Command::Events { folder, touchpoints, people } => {
-            j1::write_events(&folder, settings(people, touchpoints))
+        Command::Events { folder, touchpoints, people, journeys } => {
+            j1::write_events(&folder, settings(people, touchpoints), journeys)
         }
     }
 }

@@ -5,7 +5,7 @@
 //! store's threads show in the process's total.
 
 use crate::cpu;
-use crate::j1::{Generator, Message, Settings, files};
+use crate::j1::{Generator, Message, Settings, files_with};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use sojourn_embedded::{FjallStore, Journal, JournalOptions, StoreOptions};
@@ -64,6 +64,8 @@ pub struct Run {
     pub resident: usize,
     /// Notes beside decisions.
     pub notes: bool,
+    /// Journeys in all; nothing in the input concerns those beyond the job's own.
+    pub journeys: usize,
 }
 
 /// Runs the job in `folder` and prints the figures.
@@ -101,7 +103,7 @@ pub fn run(folder: &std::path::Path, run: Run) -> Result<()> {
 
 impl Bench {
     fn new(folder: &std::path::Path, run: Run) -> Result<Self> {
-        let definitions = sojourn_node::compiled(&files(1))?;
+        let definitions = sojourn_node::compiled(&files_with(run.journeys))?;
         let clock = Arc::new(ManualClock::new(Timestamp(run.settings.start_ms - 3_600_000)));
         let mut options = JournalOptions::new(Layout::new(1, run.partitions));
         options.retention = DurationMs::days(400);

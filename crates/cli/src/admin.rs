@@ -1,5 +1,5 @@
-//! The way to the running server: AdminService on the loopback address that it left in its data
-//! folder.
+//! The way to the running server: AdminService at the address that `SOJOURN_ADMIN` names, or that a
+//! gateway on this machine left in its data folder.
 
 use crate::exit::{negative, unreachable};
 use crate::workspace;
@@ -20,6 +20,8 @@ use tonic::{Code, Status};
 
 /// File in the data folder whose first line is the server's address.
 pub(crate) const ADDRESS_FILE: &str = "admin.addr";
+/// Names the admin service of a gateway on another machine (`listen.admin` of its sojourn.yaml).
+const ADDRESS_VARIABLE: &str = "SOJOURN_ADMIN";
 /// A server on the same machine answers sooner than this, or it is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Largest answer that is read: a long timeline.
@@ -47,6 +49,11 @@ impl Admin {
                 "{} is no workspace (no sojourn.yaml): name its folder, or make one with `sojourn init`",
                 dir.display()
             )));
+        }
+        if let Ok(address) = std::env::var(ADDRESS_VARIABLE) {
+            return Self::at(&address).map_err(|error| {
+                unreachable(format!("{ADDRESS_VARIABLE} is {address}: {error:#}"))
+            });
         }
         let file = workspace::data_dir(dir).join(ADDRESS_FILE);
         let Ok(content) = std::fs::read_to_string(file) else { return Err(nothing()) };

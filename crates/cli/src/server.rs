@@ -43,14 +43,19 @@ impl Server {
         }
     }
 
-    /// `http://127.0.0.1:8080`
-    pub(crate) fn gateway_url(&self) -> String {
-        format!("http://{}", self.node.gateway_address())
+    /// `http://127.0.0.1:8080`: the gateway, or health and metrics where there is none.
+    pub(crate) fn front_url(&self) -> String {
+        format!("http://{}", self.node.addresses().front)
     }
 
-    /// `127.0.0.1:4321`
+    /// `127.0.0.1:4321`; empty without a gateway.
     pub(crate) fn admin_address(&self) -> String {
-        self.node.admin_address().to_string()
+        self.node.addresses().admin.map(|address| address.to_string()).unwrap_or_default()
+    }
+
+    /// Where the channels are served to other processes.
+    pub(crate) fn channels_address(&self) -> Option<SocketAddr> {
+        self.node.addresses().channels
     }
 
     /// What stands against readiness; empty: all is well.
@@ -67,7 +72,7 @@ impl Server {
 /// A node on the wall's clock; `listen`: another address than sojourn.yaml says.
 pub(crate) fn options(dir: &Path, listen: Option<SocketAddr>) -> NodeOptions {
     let mut options = NodeOptions::new(dir);
-    options.gateway = listen;
+    options.listen = listen;
     options
 }
 
@@ -81,7 +86,7 @@ pub(crate) fn demo_options(
     let mut options = NodeOptions::new(dir);
     options.clock = clock;
     options.speed = speed;
-    options.gateway = Some(loopback(port));
+    options.listen = Some(loopback(port));
     options.any_port = true;
     options
 }

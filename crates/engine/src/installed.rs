@@ -17,6 +17,8 @@ type Map<V> = HashMap<Name, V, foldhash::fast::FixedState>;
 pub(crate) struct Interest {
     /// Journeys that it may start, in order.
     pub(crate) entries: Vec<u16>,
+    /// Watched segments that ask for it, by their place.
+    pub(crate) segments: Vec<u16>,
 }
 
 /// What runs of a journey keep of their events.
@@ -44,8 +46,12 @@ pub(crate) struct Installed {
     pub(crate) by_segment: Vec<(Name, bool, u16)>,
     /// Segments whose members are remembered: those of such journeys, and audiences; in order.
     pub(crate) watched: Vec<Name>,
+    /// Every (event, window) that one of them looks through.
+    pub(crate) windows: Vec<(Name, DurationMs)>,
     /// Journeys by time, in order.
     pub(crate) timed: Vec<u16>,
+    /// Whether their times depend on the person alone, not on what happened.
+    pub(crate) timed_by_person: bool,
     /// Journeys that take in who is in their segment already.
     pub(crate) backfills: Vec<Name>,
 }
@@ -70,7 +76,9 @@ impl Installed {
             by_attribute: Vec::new(),
             by_segment: Vec::new(),
             watched: Vec::new(),
+            windows: Vec::new(),
             timed: Vec::new(),
+            timed_by_person: true,
             backfills: Vec::new(),
             definitions: definitions.clone(),
         };
@@ -97,7 +105,11 @@ impl Installed {
                         installed.backfills.push(journey.name.clone());
                     }
                 }
-                Trigger::Date { .. } => installed.timed.push(place),
+                Trigger::Date { date, .. } => {
+                    installed.timed.push(place);
+                    let mut asked = Vec::new();
+                    installed.timed_by_person &= !asks(&date.expr, &definitions, 0, &mut asked);
+                }
                 Trigger::Schedule(schedule) => {
                     installed.timed.push(place);
                     installed.watched.push(schedule.audience.clone());
@@ -107,7 +119,26 @@ impl Installed {
         }
         installed.watched.sort_unstable();
         installed.watched.dedup();
+        installed.index_watched();
         installed
+    }
+
+    /// Which events each watched segment asks for, and through which windows.
+    fn index_watched(&mut self) {
+        for (place, name) in (0u16..).zip(&self.watched) {
+            let Some(segment) = self.definitions.segments.get(name) else { continue };
+            let mut events = Vec::new();
+            asks(&segment.when.expr, &self.definitions, 0, &mut events);
+            for event in events {
+                let interest = self.interests.entry(event).or_default();
+                if interest.segments.last() != Some(&place) {
+                    interest.segments.push(place);
+                }
+            }
+            windows(&segment.when.expr, &self.definitions, 0, &mut self.windows);
+        }
+        self.windows.sort_unstable();
+        self.windows.dedup();
     }
 
     pub(crate) fn interest(&self, event: &str) -> Option<&Interest> {
@@ -328,6 +359,39 @@ fn visit(expr: &Expr, seen: &mut dyn FnMut(Root, &[Name])) {
             visit(body, seen);
         }
     }
+}
+
+/// Whether an expression asks for what happened, segments included; adds the events to `events`.
+fn asks(expr: &Expr, definitions: &Definitions, depth: usize, events: &mut Vec<Name>) -> bool {
+    let before = events.len();
+    let mut inner = |part: &Expr| _ = asks(part, definitions, depth, events);
+    match expr {
+        Expr::Literal(_) | Expr::Read(..) | Expr::Has(..) => {}
+        Expr::InSegment(name) => {
+            if let Some(segment) = definitions.segments.get(name)
+                && depth < crate::limits::SEGMENT_DEPTH_MAX
+            {
+                asks(&segment.when.expr, definitions, depth + 1, events);
+            }
+        }
+        Expr::List(items) | Expr::Call(_, items) => items.iter().for_each(inner),
+        Expr::MapLiteral(entries) => entries.iter().for_each(|(_, value)| inner(value)),
+        Expr::Index(a, b) | Expr::Binary(_, a, b) => {
+            inner(a);
+            inner(b);
+        }
+        Expr::Unary(_, a) | Expr::Matches(a, _) => inner(a),
+        Expr::Choose(a, b, c) => [a, b, c].into_iter().for_each(|part| inner(part)),
+        Expr::History(call) => {
+            call.filter.iter().for_each(|(_, value)| inner(value));
+            events.push(call.event.clone());
+        }
+        Expr::Comprehension { over, body, .. } => {
+            inner(over);
+            inner(body);
+        }
+    }
+    events.len() > before
 }
 
 /// Every (event, window) that an expression looks through, segments included: when an event leaves

@@ -41,6 +41,7 @@ mod pace;
 mod partition;
 mod profile;
 mod scope;
+mod shortcut;
 mod step;
 mod timeline;
 mod timing;

@@ -11,6 +11,7 @@ mod sweep;
 
 use crate::installed::{Installed, TrackedEvents};
 use crate::profile::{Profile, Stored};
+use crate::shortcut::Found;
 use crate::step::{Controls, Registers, Shared, Step};
 use crate::{Effect, Effects, Limits, OwnedRecord};
 use hashbrown::HashMap;
@@ -61,6 +62,8 @@ struct Slot {
     dirty: bool,
     /// Touched since the last look of eviction.
     used: bool,
+    /// What need not be looked at again at the next record.
+    found: Found,
 }
 
 /// Where and when something is applied.
@@ -314,7 +317,7 @@ impl Partition {
         assert!(due <= to, "TIM-1: never early");
         let before = self.wake_of(id);
         let at = At { position, offset: position.offset, now: due };
-        self.with(id, at, effects, |step| step.fire(due < to));
+        self.keeping(id, at, effects, |step| step.fire(due < to));
         assert!(self.wake_of(id) != before, "TIM-1: what fired is not due again");
     }
 
@@ -322,8 +325,28 @@ impl Partition {
         self.wakes.of.get(&id).copied().unwrap_or_default()
     }
 
-    /// Runs one pass over one live person and registers what it changed.
+    /// Runs one pass over one live person and registers what it changed. What was found before is
+    /// looked at anew: a pass may change a person in any way.
     fn with<T>(
+        &mut self,
+        id: ProfileId,
+        at: At,
+        effects: &mut Effects,
+        pass: impl FnOnce(&mut Step<'_>) -> T,
+    ) -> Option<T> {
+        if let Some(slot) = self.profiles.get_mut(&id) {
+            slot.found = Found::default();
+        }
+        let result = self.keeping(id, at, effects, pass);
+        if let Some(slot) = self.profiles.get_mut(&id) {
+            slot.found = Found::default();
+        }
+        result
+    }
+
+    /// As [`Self::with`], for touchpoints and timers: whatever they change of the person shows in
+    /// the revision, and what else conditions read is looked at with each event.
+    fn keeping<T>(
         &mut self,
         id: ProfileId,
         at: At,
@@ -348,11 +371,13 @@ impl Partition {
             chained: 0,
             sub: 0,
             collected: Vec::new(),
+            found: slot.found,
         };
         step.prepare();
         let result = pass(&mut step);
         step.arm_entries(at.now);
         self.pass = step.pass;
+        slot.found = step.found;
         slot.used = true;
         if !slot.dirty {
             slot.dirty = true;
@@ -373,6 +398,7 @@ impl Partition {
             self.roster.remove(&id);
         }
         let before = std::mem::replace(&mut slot.stored, stored);
+        slot.found = Found::default();
         slot.used = true;
         if !slot.dirty {
             slot.dirty = true;
@@ -417,7 +443,7 @@ impl Partition {
     fn person(&mut self, id: ProfileId, at: At, record: &Record<'_>, effects: &mut Effects) {
         match record {
             Record::Touchpoint { touchpoint, .. } => {
-                self.with(id, at, effects, |step| {
+                self.keeping(id, at, effects, |step| {
                     step.end_stopped();
                     step.touchpoint(touchpoint);
                 });

@@ -85,6 +85,18 @@ pub(crate) enum Choice {
     PutOff(Box<PutOff>),
 }
 
+/// Counts the changes of what conditions read of a person beside their history: attributes,
+/// identifiers, zone. Only for the shortcuts of [`crate::shortcut`]: not stored, and no part of who
+/// somebody is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Revision(pub(crate) u32);
+
+impl PartialEq for Revision {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
 /// A person.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
@@ -132,6 +144,8 @@ pub struct Profile {
     pub(crate) confirmed: Consents,
     /// What runs that went over to another version keep of the ones before.
     pub(crate) moved: Vec<Moved>,
+    #[serde(skip)]
+    pub(crate) revision: Revision,
 }
 
 impl Profile {
@@ -164,7 +178,13 @@ impl Profile {
             undo: Vec::new(),
             confirmed: Consents::default(),
             moved: Vec::new(),
+            revision: Revision::default(),
         }
+    }
+
+    /// Something that conditions read has changed.
+    pub(crate) fn revise(&mut self) {
+        self.revision.0 = self.revision.0.wrapping_add(1);
     }
 
     /// Notes that a touchpoint carried an identifier.
@@ -172,10 +192,22 @@ impl Profile {
         match self.identifiers.binary_search_by(|held| held.identifier.cmp(identifier)) {
             Ok(place) => {
                 let seen = &mut self.identifiers[place].last_seen;
-                *seen = (*seen).max(occurred);
+                if occurred <= *seen {
+                    return;
+                }
+                *seen = occurred;
+                // Which one of its kind was seen last may be another one now.
+                let kind = &self.identifiers[place].identifier.kind;
+                let same = |place: Option<&Held>| place.is_some_and(|h| h.identifier.kind == *kind);
+                let before = place.checked_sub(1).and_then(|place| self.identifiers.get(place));
+                if same(before) || same(self.identifiers.get(place + 1)) {
+                    self.revise();
+                }
             }
             Err(place) => {
+                self.revise();
                 let held = Held { identifier: identifier.clone(), last_seen: occurred };
+                make_room(&mut self.identifiers);
                 self.identifiers.insert(place, held);
             }
         }
@@ -206,9 +238,14 @@ impl Profile {
                 }
                 let changed = known.value != attribute.value;
                 *known = attribute;
+                if changed {
+                    self.revise();
+                }
                 Some(changed)
             }
             Err(place) => {
+                self.revise();
+                make_room(&mut self.attributes);
                 self.attributes.insert(place, (name.clone(), attribute));
                 Some(true)
             }
@@ -299,6 +336,14 @@ impl Profile {
     /// The first choice that `pick` answers.
     pub(crate) fn choice<T>(&self, pick: impl Fn(&Choice) -> Option<T>) -> Option<T> {
         self.choices.iter().find_map(pick)
+    }
+}
+
+/// Makes room for one more item, sparingly: most people have one or two of most things, and a list
+/// of the usual growth would have room for four.
+pub(crate) fn make_room<T>(list: &mut Vec<T>) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(1 + list.len() / 2);
     }
 }
 

@@ -124,6 +124,8 @@ pub(crate) struct Step<'a> {
     pub(crate) sub: u32,
     /// Journeys whose digests took in the event being applied: it starts no run of them.
     pub(crate) collected: Vec<Name>,
+    /// What need not be looked at again.
+    pub(crate) found: crate::shortcut::Found,
 }
 
 impl Step<'_> {
@@ -243,25 +245,24 @@ impl Step<'_> {
 
     /// Zone and locale from the context. Gives the consent stamp, if there is one.
     fn context(&mut self, event: &EventView<'_>, text: &str) -> Option<Value> {
+        if text.len() <= 2 {
+            return None;
+        }
         let at = event.stamp.occurred;
-        if text.contains("\"timezone\"")
-            && let Some(zone) = event.context.text_of("timezone")
-        {
+        if let Some(zone) = event.context.text_of("timezone") {
             let newer = self.profile.context_zone.as_ref().is_none_or(|(_, since)| *since <= at);
             if newer && crate::timing::parse_zone(&zone).is_some() {
-                self.profile.context_zone = Some((zone, at));
+                let known = self.profile.context_zone.replace((zone.clone(), at));
+                if known.is_none_or(|(known, _)| known != zone) {
+                    self.profile.revise();
+                }
             }
         }
-        if text.contains("\"locale\"")
-            && let Some(locale) = event.context.text_of("locale")
-        {
+        if let Some(locale) = event.context.text_of("locale") {
             let newer = self.profile.context_locale.as_ref().is_none_or(|(_, since)| *since <= at);
             if newer {
                 self.profile.context_locale = Some((locale, at));
             }
-        }
-        if !text.contains("\"categoryPreferences\"") {
-            return None;
         }
         event.context.get("consent")?.get("categoryPreferences").cloned()
     }

@@ -32,4 +32,4 @@ pub use planted::plant;
 pub use resolve::{Context, Move, Outcome, Refusal, RefusalKind, Resolution, Union, resolve};
 pub use resolver::{Addressed, Resolver};
 pub use rules::{IdentityRules, is_blocked};
-pub use shard::{IdentityError, IdentityShard, Progress, ShardOptions};
+pub use shard::{IdentityError, IdentityShard, Progress, ShardOptions, committed};

@@ -63,7 +63,11 @@ impl IdentityRules {
         Self {
             limits: limits.collect(),
             non_joining: apart.map(|rule| rule.kind.clone()).collect(),
-            blocked: plan.blocked_values.iter().map(|value| value.to_lowercase()).collect(),
+            blocked: plan
+                .blocked_values
+                .iter()
+                .map(|value| value.as_str().to_lowercase())
+                .collect(),
             shared_sources: shared.map(|source| source.id.clone()).collect(),
             salt: workspace.name.clone(),
             normalizer: Normalizer::new(workspace, plan),
@@ -88,7 +92,7 @@ impl IdentityRules {
         let device =
             matches!(identifier.kind, IdentifierKind::DeviceId | IdentifierKind::AnonymousId);
         let value = &identifier.value;
-        let configured = || self.blocked.contains(&value.to_lowercase());
+        let configured = || self.blocked.contains(&value.as_str().to_lowercase());
         if device && self.shared_sources.contains(source) {
             return false;
         }

@@ -165,6 +165,15 @@ impl Held {
     }
 }
 
+/// Offset of the next touchpoint after a shard's last commit; `None`: there was none. For those who
+/// own nothing.
+pub fn committed(graph: &dyn IdentityGraph, shard: u16) -> Result<Option<u64>, GraphError> {
+    let Some(row) = read_one(graph, held_key(shard))? else { return Ok(None) };
+    let held: Held =
+        postcard::from_bytes(&row).map_err(|error| GraphError::Failed(error.to_string()))?;
+    Ok(Some(held.position))
+}
+
 struct Owned {
     /// The graph's epoch: fences commits.
     epoch: u64,

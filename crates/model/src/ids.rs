@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
-/// A shared, immutable name: of an event, a journey, a channel, a step, a purpose.
-pub type Name = Arc<str>;
+/// A shared, immutable name: of an event, a journey, a channel, a step, a purpose. Up to 15 bytes
+/// stand in it, which most names and values of people are; a longer one is allocated once and shared.
+pub type Name = ecow::EcoString;
 
 /// Makes a [`Name`].
 pub fn name(text: &str) -> Name {
-    Arc::from(text)
+    Name::from(text)
 }
 
 /// A person as the engine knows them.

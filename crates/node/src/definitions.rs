@@ -2,26 +2,35 @@
 //!
 //! Content is stored first (owner `definitions`, space `Content`), then a `Publish` record is
 //! appended to every partition: a version named by a record can always be compiled (DET-1).
+//!
+//! On shared storage the store may be emptied, and the log must hold all of it: there the content goes
+//! to the topic `definitions` before it goes to the store, and what the store lacks is read from it.
+//! The last record of that topic is the version that holds.
 
+use crate::role::{Role, Roles};
 use crate::workspace::secret;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use sojourn_model::VersionId;
-use sojourn_ports::{Checkpoint, Space, StateStore, Write};
-use sojourn_rules::{Definitions, Files, Finding, Severity, compile};
+use sojourn_ports::{Append, Checkpoint, Log, ReadLimit, Space, StateStore, Topic, Write};
+use sojourn_rules::{Definitions, Files, Finding, Severity, Workspace, compile};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Owner of the stored content.
 const OWNER: &str = "definitions";
+/// Records and bytes of one read of the topic `definitions` (LIM-1).
+const READ_RECORDS_MAX: usize = 64;
+const READ_BYTES_MAX: usize = 16 << 20;
 /// Key of the version that is current, in space `Meta`.
 const CURRENT: &[u8] = b"current";
 
 /// Every version ever published, and the one that holds now.
 pub struct DefinitionStore {
     store: Arc<dyn StateStore>,
-    epoch: u64,
+    /// Keeps the content, too, where the store may lose it.
+    log: Option<Arc<dyn Log>>,
     compiled: Mutex<BTreeMap<VersionId, Arc<Definitions>>>,
 }
 
@@ -34,16 +43,48 @@ pub enum Published {
 }
 
 impl DefinitionStore {
-    /// The store's versions.
-    pub fn open(store: Arc<dyn StateStore>) -> Result<Self> {
-        let epoch = store.claim(OWNER)?.epoch;
-        Ok(Self { store, epoch, compiled: Mutex::default() })
+    /// The versions in the store, and in the log if it keeps them.
+    pub fn open(store: Arc<dyn StateStore>, log: Option<Arc<dyn Log>>) -> Self {
+        Self { store, log, compiled: Mutex::default() }
+    }
+
+    /// Writes one row. Claimed for each: several processes may publish, one after the other.
+    fn write(&self, space: Space, key: Bytes, value: Option<Bytes>) -> Result<()> {
+        let claim = self.store.claim(OWNER)?;
+        let writes = vec![Write { space, key, value }];
+        let position = claim.position.unwrap_or(0);
+        self.store.checkpoint(OWNER, claim.epoch, Checkpoint { position, writes })?;
+        Ok(())
+    }
+
+    /// The records of the topic `definitions`, oldest first.
+    fn logged(&self) -> Result<Vec<Bytes>> {
+        let Some(log) = &self.log else { return Ok(Vec::new()) };
+        let bounds = log.bounds(Topic::Definitions, 0)?;
+        let (mut at, mut values) = (bounds.first, Vec::new());
+        let limit =
+            ReadLimit { records: READ_RECORDS_MAX, bytes: READ_BYTES_MAX, durable_only: true };
+        while at < bounds.next {
+            let mut entries = Vec::new();
+            log.read(Topic::Definitions, 0, at, limit, &mut entries)?;
+            match entries.last() {
+                Some(last) => at = last.offset + 1,
+                // The end of a compacted topic may be a hole.
+                None if log.bounds(Topic::Definitions, 0)?.next <= bounds.next => break,
+                None => {}
+            }
+            values.extend(entries.into_iter().map(|entry| entry.value));
+        }
+        Ok(values)
     }
 
     /// The version that holds now, if any was published.
     pub fn current(&self) -> Result<Option<VersionId>> {
         let found = self.store.get(OWNER, Space::Meta, &[Bytes::from_static(CURRENT)])?;
-        let Some(value) = found.into_iter().next().flatten() else { return Ok(None) };
+        let Some(value) = found.into_iter().next().flatten() else {
+            let last = self.logged()?.pop();
+            return last.map(|json| Ok(decoded(&json)?.version())).transpose();
+        };
         let bytes: [u8; 8] = value[..].try_into().context("the current version's id is damaged")?;
         Ok(Some(VersionId(u64::from_be_bytes(bytes))))
     }
@@ -53,9 +94,15 @@ impl DefinitionStore {
         let key = Bytes::copy_from_slice(&version.0.to_be_bytes());
         let found = self.store.get(OWNER, Space::Content, &[key])?;
         let Some(value) = found.into_iter().next().flatten() else {
+            for json in self.logged()?.iter().rev() {
+                let files = decoded(json)?;
+                if files.version() == version {
+                    return Ok(files);
+                }
+            }
             bail!("version {version} is not in the store: restore a snapshot that holds it");
         };
-        serde_json::from_slice(&value).with_context(|| format!("version {version} is damaged"))
+        decoded(&value).with_context(|| format!("version {version} is damaged"))
     }
 
     /// A version, compiled. Compiling is deterministic, so every process gets the same.
@@ -77,16 +124,15 @@ impl DefinitionStore {
         let Some(definitions) = result.definitions.filter(|_| !errors) else {
             return Ok(Published::Refused(result.findings));
         };
-        let write = Write {
-            space: Space::Content,
-            key: Bytes::copy_from_slice(&definitions.version.0.to_be_bytes()),
-            value: Some(serde_json::to_vec(files)?.into()),
-        };
-        self.store.checkpoint(
-            OWNER,
-            self.epoch,
-            Checkpoint { position: 0, writes: vec![write] },
-        )?;
+        let json = Bytes::from(serde_json::to_vec(files)?);
+        if let Some(log) = &self.log {
+            let values = vec![json.clone()];
+            log.append(vec![Append { topic: Topic::Definitions, partition: 0, values }], None)
+                .context("the files of the workspace do not fit into one record of the log")?;
+            log.sync()?;
+        }
+        let key = Bytes::copy_from_slice(&definitions.version.0.to_be_bytes());
+        self.write(Space::Content, key, Some(json))?;
         self.compiled.lock().insert(definitions.version, Arc::clone(&definitions));
         Ok(Published::Version(definitions, result.findings))
     }
@@ -94,10 +140,7 @@ impl DefinitionStore {
     /// Keeps something beside the versions under a name, or forgets it.
     pub(crate) fn keep(&self, name: &str, value: Option<Vec<u8>>) -> Result<()> {
         let key = Bytes::copy_from_slice(name.as_bytes());
-        let write = Write { space: Space::Meta, key, value: value.map(Bytes::from) };
-        let checkpoint = Checkpoint { position: 0, writes: vec![write] };
-        self.store.checkpoint(OWNER, self.epoch, checkpoint)?;
-        Ok(())
+        self.write(Space::Meta, key, value.map(Bytes::from))
     }
 
     /// What is kept under names that begin so, in their order.
@@ -115,18 +158,13 @@ impl DefinitionStore {
 
     /// Notes which version holds from now on, for roles that start later.
     pub fn set_current(&self, version: VersionId) -> Result<()> {
-        let write = Write {
-            space: Space::Meta,
-            key: Bytes::from_static(CURRENT),
-            value: Some(Bytes::copy_from_slice(&version.0.to_be_bytes())),
-        };
-        self.store.checkpoint(
-            OWNER,
-            self.epoch,
-            Checkpoint { position: 0, writes: vec![write] },
-        )?;
-        Ok(())
+        let value = Bytes::copy_from_slice(&version.0.to_be_bytes());
+        self.write(Space::Meta, Bytes::from_static(CURRENT), Some(value))
     }
+}
+
+fn decoded(json: &[u8]) -> Result<Files> {
+    serde_json::from_slice(json).context("stored files of a workspace cannot be read")
 }
 
 /// Compiles files that must be free of errors; the error lists the findings.
@@ -144,9 +182,17 @@ pub fn compiled(files: &Files) -> Result<Arc<Definitions>> {
     }
 }
 
-/// The definitions with `${NAME}` replaced from the environment or files.
-pub fn resolved(definitions: &Definitions) -> Result<sojourn_rules::Workspace> {
-    sojourn_rules::resolve(&definitions.workspace, &secret).map_err(|findings| {
+/// The workspace with `${NAME}` replaced from the environment or files, as far as these roles need it:
+/// a gateway has no passwords of channels, a dispatcher no keys of sources.
+pub fn resolved_for(definitions: &Definitions, roles: Roles) -> Result<Workspace> {
+    let mut workspace = definitions.workspace.clone();
+    if !roles.has(Role::Gateway) {
+        workspace.sources.iter_mut().for_each(|source| source.secrets.clear());
+    }
+    if !roles.has(Role::Dispatcher) && !roles.has(Role::Channels) {
+        workspace.channels.clear();
+    }
+    sojourn_rules::resolve(&workspace, &secret).map_err(|findings| {
         anyhow::anyhow!(findings.iter().map(describe).collect::<Vec<_>>().join("\n"))
     })
 }

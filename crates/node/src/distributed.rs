@@ -1,6 +1,7 @@
 //! Storage that several processes share: the log in Kafka, everything else in Redis.
 
 use anyhow::{Result, anyhow, bail};
+use sojourn_dispatcher::limits;
 use sojourn_kafka::topics::{self, Difference};
 use sojourn_kafka::{KafkaFault, KafkaLog, KafkaOptions, Sasl, Security, Tls};
 use sojourn_ports::{Clock, Layout};
@@ -27,6 +28,11 @@ pub struct Distributed {
     pub redis: Redis,
     /// After so long another process takes the partitions of one that is silent.
     pub takeover: Duration,
+    /// A delivery that takes longer is unknown; a dispatcher that takes over waits as long before it
+    /// decides about what its predecessor had begun.
+    pub longest_call: Duration,
+    /// Name of this process among the members of its roles: another one after each start.
+    pub member: String,
 }
 
 impl Distributed {
@@ -39,7 +45,13 @@ impl Distributed {
         }
         let redis = Redis::open(&options)
             .map_err(|error| anyhow!("{}: {error}", place(storage, "redis")))?;
-        Ok(Self { log, redis, takeover: takeover(storage) })
+        Ok(Self {
+            log,
+            redis,
+            takeover: time(storage, "takeover").unwrap_or(TAKEOVER_DEFAULT),
+            longest_call: time(storage, "longest_call").unwrap_or(limits::DELIVERY_WALL_MAX),
+            member: member(),
+        })
     }
 
     /// The gate of all processes.
@@ -102,10 +114,18 @@ fn number(storage: &Storage, key: &str) -> Option<u16> {
     storage.settings.get(key)?.0.parse().ok().filter(|&number| number > 0)
 }
 
-fn takeover(storage: &Storage) -> Duration {
-    let text = setting(storage, "takeover");
-    let parsed = duration::parse(&text).and_then(|time| u64::try_from(time.0).ok());
-    parsed.map_or(TAKEOVER_DEFAULT, Duration::from_millis)
+fn time(storage: &Storage, key: &str) -> Option<Duration> {
+    let time = duration::parse(&setting(storage, key))?;
+    u64::try_from(time.0).ok().map(Duration::from_millis)
+}
+
+/// `shop-1:4711:9f3a`: machine, process, and something that no other start has.
+fn member() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host: String = host.split_whitespace().collect();
+    let host = if host.is_empty() { "host" } else { &host };
+    let start = uuid::Uuid::new_v4().simple().to_string();
+    format!("{host}:{}:{}", std::process::id(), &start[..6])
 }
 
 /// Copies, and how many of them must have a record before it is acknowledged: two wherever there are

@@ -1,46 +1,55 @@
 //! `doctor`: the state of every role and partition, and what to do about what is not well.
 
+use crate::distributed::Distributed;
 use crate::node::Inner;
-use crate::roles::Positions;
+use crate::roles::note;
 use serde_json::{Value, json};
-use sojourn_ports::Topic;
+use sojourn_ports::{LogError, ReadLimit, Topic};
+use sojourn_redis::LeaseView;
 
 /// The report (shape in admin.proto).
 pub(crate) fn report(inner: &Inner) -> anyhow::Result<Value> {
-    let log = &inner.shared.log;
     let positions = &inner.shared.positions;
-    let mut partitions = Vec::new();
-    let mut row =
-        |role: &str, topic: Topic, partition: u16, at: Option<u64>| -> anyhow::Result<()> {
-            let end = log.bounds(topic, partition)?.next;
-            partitions.push(json!({
-                "role": role,
-                "partition": partition,
-                "position": at,
-                "end": end,
-                "lag": at.map(|at| end.saturating_sub(at)),
-            }));
-            Ok(())
-        };
-    row("identity", Topic::Touchpoints, 0, Positions::get(&positions.identity))?;
-    for (partition, at) in positions.owners.iter().enumerate() {
-        row("engine", Topic::Profiles, u16::try_from(partition)?, Positions::get(at))?;
+    if inner.backend.shared().is_some() {
+        let read = positions.read(&*inner.backend.store, &*inner.backend.graph);
+        read.map_err(anyhow::Error::msg)?;
     }
-    for (topic, partition, at) in positions.index.lock().iter() {
-        if *topic == Topic::Decisions {
-            row("index", *topic, *partition, Some(*at))?;
+    let partitions = inner.shared.log.partitions(Topic::Profiles);
+    let mut rows = vec![row(inner, "identity", Topic::Touchpoints, 0, positions.identity())?];
+    for partition in 0..partitions {
+        rows.push(row(inner, "engine", Topic::Profiles, partition, positions.owner(partition))?);
+    }
+    for (topic, partition, at) in positions.index() {
+        if topic == Topic::Decisions {
+            rows.push(row(inner, "index", topic, partition, Some(at))?);
         }
     }
-    let reasons = inner.shared.health.reasons();
-    let mut checks: Vec<Value> = reasons
-        .iter()
-        .map(|reason| json!({"name": "ready", "ok": false, "detail": reason, "remedy": "see the log lines of the role"}))
-        .collect();
-    if checks.is_empty() {
-        checks.push(
-            json!({"name": "ready", "ok": true, "detail": "every role serves", "remedy": ""}),
-        );
+    let mut checks = ready(inner);
+    if let Some(shared) = inner.backend.shared() {
+        for (topic, partition, at) in positions.actions() {
+            rows.push(row(inner, "dispatcher", topic, partition, Some(at))?);
+        }
+        for (role, places) in [
+            ("identity", 1),
+            ("engine", partitions),
+            ("index", partitions),
+            ("dispatcher", partitions),
+        ] {
+            let view = shared.redis.leases().look(role).map_err(anyhow::Error::msg)?;
+            checks.push(of_role(role, places, &view));
+            checks.extend(troubles(role, &view));
+            owners(shared, role, &view, &mut rows)?;
+        }
+        for finding in shared.redis.findings()? {
+            checks.push(json!({
+                "name": "redis", "ok": !finding.refused, "detail": finding.to_string(), "remedy": "",
+            }));
+        }
     }
+    let held = inner.gate.held().map_err(anyhow::Error::msg)?;
+    checks.push(json!({
+        "name": "gate", "ok": true, "detail": format!("{held} marks hold"), "remedy": "",
+    }));
     let version = inner.definitions.current()?;
     checks.push(json!({
         "name": "definitions",
@@ -52,6 +61,108 @@ pub(crate) fn report(inner: &Inner) -> anyhow::Result<Value> {
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_ms": inner.began.elapsed().as_millis() as u64,
         "checks": checks,
-        "partitions": partitions,
+        "partitions": rows,
     }))
+}
+
+fn row(
+    inner: &Inner,
+    role: &str,
+    topic: Topic,
+    partition: u16,
+    at: Option<u64>,
+) -> anyhow::Result<Value> {
+    let bounds = inner.shared.log.bounds(topic, partition)?;
+    let lag = at.map(|at| bounds.next.saturating_sub(at));
+    // How long the oldest record waits that is not in a checkpoint yet.
+    let waits = match at {
+        Some(at) if lag > Some(0) => waiting(inner, topic, partition, at)?,
+        _ => 0,
+    };
+    Ok(json!({
+        "role": role,
+        "partition": partition,
+        "position": at,
+        "end": bounds.next,
+        "lag": lag,
+        "waits_ms": waits,
+    }))
+}
+
+fn waiting(inner: &Inner, topic: Topic, partition: u16, at: u64) -> anyhow::Result<i64> {
+    let limit = ReadLimit { records: 1, bytes: 1, durable_only: false };
+    let mut found = Vec::new();
+    match inner.shared.log.read(topic, partition, at, limit, &mut found) {
+        // Below what the log keeps: the row's owner says so itself.
+        Ok(()) | Err(LogError::OutOfRange { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let now = inner.shared.clock.now();
+    Ok(found.first().map_or(0, |entry| now.since(entry.log_time).0.max(0)))
+}
+
+/// What the roles of this process say of themselves.
+fn ready(inner: &Inner) -> Vec<Value> {
+    let reasons = inner.shared.health.reasons();
+    if reasons.is_empty() {
+        return vec![
+            json!({"name": "ready", "ok": true, "detail": "every role serves", "remedy": ""}),
+        ];
+    }
+    let bad = |reason: &String| json!({"name": "ready", "ok": false, "detail": reason, "remedy": "see the log lines of the role"});
+    reasons.iter().map(bad).collect()
+}
+
+/// Who has a role, and whether all of its partitions are somebody's.
+fn of_role(role: &str, places: u16, view: &LeaseView) -> Value {
+    let nobody: Vec<String> = (0..places)
+        .filter(|place| !view.places.iter().any(|held| held.place == *place))
+        .map(|place| place.to_string())
+        .collect();
+    let names: Vec<&str> = view.members.iter().map(|(name, ..)| &**name).collect();
+    let (detail, remedy) = match (names.is_empty(), nobody.is_empty()) {
+        (true, _) => ("no process".to_owned(), "start one: sojourn run ROLE DIR"),
+        (false, true) => (names.join(", "), ""),
+        (false, false) => (
+            format!("{}; partitions {} are nobody's", names.join(", "), nobody.join(", ")),
+            "wait for the lease of a process that has ended, or see the log lines of those that run",
+        ),
+    };
+    json!({ "name": role, "ok": nobody.is_empty(), "detail": detail, "remedy": remedy })
+}
+
+/// Members that say what is wrong with them.
+fn troubles(role: &str, view: &LeaseView) -> Vec<Value> {
+    let told =
+        view.members.iter().filter(|(_, _, text)| !text.is_empty() && note::read(text).is_none());
+    told.map(|(member, _, text)| {
+        json!({
+            "name": role, "ok": false, "detail": format!("{member}: {text}"),
+            "remedy": "see the log lines of that process",
+        })
+    })
+    .collect()
+}
+
+/// Puts owner and epoch into the rows of a role.
+fn owners(
+    shared: &Distributed,
+    role: &str,
+    view: &LeaseView,
+    rows: &mut [Value],
+) -> anyhow::Result<()> {
+    let store = shared.redis.store();
+    for row in rows.iter_mut().filter(|row| row["role"] == role) {
+        let partition = row["partition"].as_u64().unwrap_or(0);
+        let holder = view.places.iter().find(|held| u64::from(held.place) == partition);
+        row["owner"] = holder.map(|held| held.member.clone()).into();
+        let owner = match role {
+            "index" => format!("index/decisions/{partition}"),
+            _ => format!("{role}/{partition}"),
+        };
+        if role != "identity" {
+            row["epoch"] = store.epoch(&owner)?.into();
+        }
+    }
+    Ok(())
 }

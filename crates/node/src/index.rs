@@ -22,6 +22,8 @@ const TURN_BYTES_MAX: usize = 8 << 20;
 
 /// Orders stand in every partition; their audit is read from this one.
 const AUDITED: u16 = 0;
+/// What is followed.
+const TOPICS: [Topic; 3] = [Topic::Profiles, Topic::Decisions, Topic::Dispatch];
 
 /// One followed partition.
 struct Follower {
@@ -45,11 +47,15 @@ pub struct Indexer {
 }
 
 impl Indexer {
-    /// Goes on where it stopped.
-    pub fn open(log: Arc<dyn Log>, store: Arc<dyn StateStore>) -> Result<Self> {
+    /// Follows these partitions of each topic, from where it stopped.
+    pub fn open(
+        log: Arc<dyn Log>,
+        store: Arc<dyn StateStore>,
+        partitions: impl Iterator<Item = u16> + Clone,
+    ) -> Result<Self> {
         let mut followers = Vec::new();
-        for topic in [Topic::Profiles, Topic::Decisions, Topic::Dispatch] {
-            for partition in 0..log.partitions(topic) {
+        for topic in TOPICS {
+            for partition in partitions.clone() {
                 let owner = owner(topic, partition);
                 let claim = store.claim(&owner)?;
                 let first = log.bounds(topic, partition)?.first;
@@ -141,6 +147,12 @@ impl Indexer {
 
 fn owner(topic: Topic, partition: u16) -> String {
     format!("index/{}/{partition}", topic.as_str())
+}
+
+/// The topic of an owner's name without its partition: `index/profiles`.
+pub(crate) fn topic_of(role: &str) -> Option<Topic> {
+    let name = role.strip_prefix("index/")?;
+    TOPICS.into_iter().find(|topic| topic.as_str() == name)
 }
 
 fn put(writes: &mut Vec<Write>, key: Vec<u8>, offset: u64) {
@@ -281,16 +293,19 @@ impl Index {
 
     /// The record of a decision.
     pub fn decision(&self, id: DecisionId) -> Result<Option<Entry>> {
-        self.by_name(Topic::Decisions, &named(b'd', &id.to_string()))
+        self.by_name(Topic::Decisions, &named(b'd', &id.to_string()), id.position.partition)
     }
 
     /// The decision that approved an action.
     pub fn action(&self, id: ActionId) -> Result<Option<Entry>> {
-        self.by_name(Topic::Decisions, &named(b'a', &id.to_string()))
+        let likely = id.0.profile.partition(self.log.partitions(Topic::Decisions));
+        self.by_name(Topic::Decisions, &named(b'a', &id.to_string()), likely)
     }
 
-    fn by_name(&self, topic: Topic, key: &[u8]) -> Result<Option<Entry>> {
-        for partition in 0..self.log.partitions(topic) {
+    /// Looks in the partition `likely` first: a question to the store for each may cost.
+    fn by_name(&self, topic: Topic, key: &[u8], likely: u16) -> Result<Option<Entry>> {
+        let others = (0..self.log.partitions(topic)).filter(|partition| *partition != likely);
+        for partition in std::iter::once(likely).chain(others) {
             let key = Bytes::copy_from_slice(key);
             let found = self.store.get(&owner(topic, partition), Space::Index, &[key])?;
             if let Some(value) = found.into_iter().next().flatten() {

@@ -94,9 +94,9 @@ fn consents(profile: &Profile) -> Value {
     let mut rows: Vec<(Timestamp, Value)> = Vec::new();
     for entry in profile.consents.entries() {
         let statements = [
-            (entry.deny.as_ref(), "denied"),
-            (entry.grant.as_ref(), "granted"),
-            (entry.imported.as_ref(), "granted"),
+            (entry.deny.as_deref(), "denied"),
+            (entry.grant.as_deref(), "granted"),
+            (entry.imported.as_deref(), "granted"),
         ];
         for (statement, state) in statements {
             if let Some(statement) = statement {

@@ -1,19 +1,22 @@
-//! Roles on threads: each drives the turns of one state machine and says where it stands.
+//! Roles on threads: each drives the turns of its state machines and says where it stands.
 
 use crate::health::Health;
 use crate::index::Indexer;
+use crate::positions::Positions;
+use crate::tenure::Tenure;
 use parking_lot::Mutex;
 use sojourn_dispatcher::{DispatchError, Dispatcher, Phase};
-use sojourn_identity::{IdentityRules, IdentityShard};
+use sojourn_identity::{IdentityError, IdentityRules, IdentityShard};
 use sojourn_model::Timestamp;
-use sojourn_ports::{Clock, Log, MarkKeeper, Topic};
-use sojourn_worker::{PartitionOwner, Progress};
+use sojourn_ports::{Clock, Log, Topic};
+use sojourn_worker::{OwnerError, PartitionOwner, Progress, Settle};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Longest sleep of a role that has nothing to do.
-const IDLE: Duration = Duration::from_millis(20);
+pub(crate) const IDLE: Duration = Duration::from_millis(20);
 /// Pause between two looks for answers while the dispatcher drains, and how many there are at most
 /// (20 s: a webhook's time-out and some).
 const DRAIN_WAIT: Duration = Duration::from_millis(10);
@@ -23,77 +26,25 @@ const ANSWERS: Duration = Duration::from_millis(1);
 /// Pause after an error, doubled up to the limit.
 const RETRY: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
-/// Merges in a chain whose records pass from owner to owner before a mark may be taken back.
-const FORWARD_ROUNDS: u32 = 6;
-/// How often the log may drop what everyone has read.
-const TRIM: Duration = Duration::from_secs(60);
-
-/// Where the roles of a process stand; 0: not known yet, else offset + 1.
-pub(crate) struct Positions {
-    pub(crate) identity: AtomicU64,
-    pub(crate) identity_committed: AtomicU64,
-    pub(crate) owners: Vec<AtomicU64>,
-    pub(crate) owners_committed: Vec<AtomicU64>,
-    pub(crate) index: Mutex<Vec<(Topic, u16, u64)>>,
-    /// Where the dispatcher reads `actions`.
-    pub(crate) actions: Mutex<Vec<(Topic, u16, u64)>>,
-}
-
-impl Positions {
-    pub(crate) fn new(partitions: u16) -> Self {
-        let zeros = || (0..partitions).map(|_| AtomicU64::new(0)).collect();
-        Self {
-            identity: AtomicU64::new(0),
-            identity_committed: AtomicU64::new(0),
-            owners: zeros(),
-            owners_committed: zeros(),
-            index: Mutex::default(),
-            actions: Mutex::default(),
-        }
-    }
-
-    fn set(slot: &AtomicU64, position: Option<u64>) {
-        slot.store(position.map_or(0, |offset| offset + 1), Ordering::Release);
-    }
-
-    /// Offset that a slot stands for.
-    pub(crate) fn get(slot: &AtomicU64) -> Option<u64> {
-        slot.load(Ordering::Acquire).checked_sub(1)
-    }
-
-    pub(crate) fn identity_reached(&self, end: u64) -> bool {
-        Self::get(&self.identity).is_some_and(|at| at >= end)
-    }
-
-    /// Whether the dispatcher has read `actions` so far.
-    pub(crate) fn actions_reached(&self, ends: &[u64]) -> bool {
-        let read = self.actions.lock();
-        !read.is_empty() && read.iter().all(|(_, p, at)| *at >= ends[usize::from(*p)])
-    }
-
-    pub(crate) fn owners_reached(&self, ends: &[u64]) -> bool {
-        self.owners.iter().zip(ends).all(|(at, end)| Self::get(at).is_some_and(|at| at >= *end))
-    }
-}
 
 /// Lets the machine do something else: a role's thread has nothing to do until then.
 #[expect(clippy::disallowed_methods, reason = "threads of roles are driven here and nowhere else")]
-fn nap(time: Duration) {
+pub(crate) fn nap(time: Duration) {
     std::thread::sleep(time);
 }
 
 /// Waits, a little longer after each failure in a row.
-struct Backoff(Duration);
+pub(crate) struct Backoff(Duration);
 
 impl Backoff {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(RETRY)
     }
-    fn failed(&mut self) {
+    pub(crate) fn failed(&mut self) {
         nap(self.0);
         self.0 = (self.0 * 2).min(RETRY_MAX);
     }
-    fn worked(&mut self) {
+    pub(crate) fn worked(&mut self) {
         self.0 = RETRY;
     }
 }
@@ -109,7 +60,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn stopping(&self) -> bool {
+    pub(crate) fn stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 
@@ -125,10 +76,44 @@ pub(crate) struct IdentityMail {
     pub(crate) commit: AtomicBool,
 }
 
-pub(crate) fn identity(shared: &Shared, mut shard: IdentityShard, mail: &IdentityMail) {
+/// The identity shard, while it is this process's.
+pub(crate) fn identity(
+    shared: &Shared,
+    tenure: &Tenure,
+    mail: &IdentityMail,
+    mut make: impl FnMut() -> Result<IdentityShard, IdentityError>,
+) {
+    const SHARD: u16 = 0;
     let mut backoff = Backoff::new();
     let positions = &shared.positions;
+    let mut running: Option<(u64, IdentityShard)> = None;
     while !shared.stopping() {
+        let granted = tenure.wanted().get(&SHARD).copied();
+        if let Some((grant, mut shard)) = running.take_if(|(grant, _)| granted != Some(*grant)) {
+            tracing::info!(grant, "identity is somebody else's from now on");
+            finish_identity(tenure, &mut shard);
+            tenure.ended(SHARD);
+        }
+        let Some(grant) = granted else {
+            stand_by(shared, tenure);
+            mail.commit.store(false, Ordering::Release);
+            continue;
+        };
+        if running.is_none() && !tenure.begin(SHARD, grant) {
+            continue;
+        }
+        let shard = match &mut running {
+            Some((_, shard)) => shard,
+            None => match make() {
+                Ok(made) => &mut running.insert((grant, made)).1,
+                Err(error) => {
+                    shared.health.failed("identity", error.to_string());
+                    tenure.ended(SHARD);
+                    backoff.failed();
+                    continue;
+                }
+            },
+        };
         if let Some(rules) = mail.rules.lock().take() {
             shard.set_rules(rules);
         }
@@ -138,90 +123,174 @@ pub(crate) fn identity(shared: &Shared, mut shard: IdentityShard, mail: &Identit
             }
             Ok(progress)
         });
-        Positions::set(&positions.identity, shard.position());
-        Positions::set(&positions.identity_committed, shard.committed());
+        positions.note_identity(shard.position(), shard.committed());
         match turned {
             Ok(sojourn_identity::Progress::Idle) => {
                 shared.health.ready("identity");
+                tenure.say(String::new());
                 backoff.worked();
                 let at = shard.position().unwrap_or(0);
-                shared.log.wait(&[(Topic::Touchpoints, 0, at)], false, IDLE);
+                shared.log.wait(&[(Topic::Touchpoints, SHARD, at)], false, IDLE);
             }
             Ok(_) => backoff.worked(),
             Err(error) => {
                 tracing::error!(%error, "identity");
                 shared.health.failed("identity", error.to_string());
+                tenure.say(error.to_string());
                 backoff.failed();
             }
         }
     }
-    if let Err(error) = shard.finish() {
-        tracing::warn!(%error, "identity could not commit at the end; it replays at the next start");
+    if let Some((_, mut shard)) = running {
+        finish_identity(tenure, &mut shard);
+        positions.note_identity(shard.position(), shard.committed());
+        tenure.ended(SHARD);
     }
-    Positions::set(&positions.identity_committed, shard.committed());
 }
 
-pub(crate) fn engine(shared: &Shared, mut owners: Vec<(u16, PartitionOwner)>) {
+fn finish_identity(tenure: &Tenure, shard: &mut IdentityShard) {
+    // Whose lease is over leaves the rest to its successor.
+    if tenure.holds()
+        && let Err(error) = shard.finish()
+    {
+        tracing::warn!(%error, "identity could not commit at the end; it replays at the next start");
+    }
+}
+
+/// Nothing is this process's work at the moment: it is ready to take over.
+fn stand_by(shared: &Shared, tenure: &Tenure) {
+    match tenure.standing() {
+        Ok(()) => shared.health.ready(tenure.role()),
+        Err(reason) => shared.health.failed(tenure.role(), reason),
+    }
+    nap(IDLE);
+}
+
+/// Requests to the owners of this process to checkpoint.
+pub(crate) type Settles = Mutex<BTreeMap<u16, Settle>>;
+
+/// Owners of partitions on one of `threads` threads, while the partitions are this process's.
+pub(crate) fn engine(
+    shared: &Shared,
+    tenure: &Tenure,
+    (thread, threads): (u16, u16),
+    settles: &Settles,
+    make: impl Fn(u16) -> PartitionOwner,
+) {
     let mut backoff = Backoff::new();
-    let mut failed = None;
+    let mut owners: BTreeMap<u16, (u64, PartitionOwner)> = BTreeMap::new();
     while !shared.stopping() {
+        let mut wanted = tenure.wanted();
+        wanted.retain(|partition, _| partition % threads == thread);
+        let gone = |(partition, (grant, _)): (&u16, &(u64, PartitionOwner))| {
+            (wanted.get(partition) != Some(grant)).then_some(*partition)
+        };
+        for partition in owners.iter().filter_map(gone).collect::<Vec<_>>() {
+            if let Some((_, mut owner)) = owners.remove(&partition) {
+                tracing::info!(partition, "the partition is somebody else's from now on");
+                finish_owner(shared, tenure, partition, &mut owner);
+            }
+            settles.lock().remove(&partition);
+            tenure.ended(partition);
+        }
+        for (&partition, &grant) in &wanted {
+            if !owners.contains_key(&partition) && tenure.begin(partition, grant) {
+                let owner = make(partition);
+                settles.lock().insert(partition, owner.settle());
+                owners.insert(partition, (grant, owner));
+            }
+        }
+        if owners.is_empty() {
+            stand_by(shared, tenure);
+            continue;
+        }
         let mut worked = false;
-        for (partition, owner) in &mut owners {
-            let place = usize::from(*partition);
+        let mut failed: Option<OwnerError> = None;
+        for (partition, (_, owner)) in &mut owners {
             match owner.turn() {
                 Ok(progress) => worked |= !matches!(progress, Progress::Idle),
-                Err(error) => failed = Some(error.to_string()),
+                Err(error) => failed = Some(error),
             }
-            Positions::set(&shared.positions.owners[place], owner.position());
-            Positions::set(&shared.positions.owners_committed[place], owner.committed());
+            shared.positions.note_owner(*partition, owner.position(), owner.committed());
         }
-        if let Some(error) = failed.take() {
+        if let Some(error) = failed {
             tracing::error!(%error, "engine");
-            shared.health.failed("engine", error);
+            shared.health.failed("engine", error.to_string());
+            tenure.say(error.to_string());
             backoff.failed();
         } else if !worked {
             shared.health.ready("engine");
+            tenure.say(String::new());
             backoff.worked();
-            let wake = owners.iter().filter_map(|(_, owner)| owner.next_wake()).min();
+            let wake = owners.values().filter_map(|(_, owner)| owner.next_wake()).min();
             let at: Vec<_> = owners
                 .iter()
-                .map(|(p, owner)| (Topic::Profiles, *p, owner.position().unwrap_or(0)))
+                .map(|(p, (_, owner))| (Topic::Profiles, *p, owner.position().unwrap_or(0)))
                 .collect();
             shared.log.wait(&at, false, shared.until(wake));
         }
     }
-    for (partition, owner) in &mut owners {
-        if let Err(error) = owner.finish() {
-            tracing::warn!(%error, "a partition could not checkpoint at the end; it replays at the next start");
-        }
-        let place = usize::from(*partition);
-        Positions::set(&shared.positions.owners_committed[place], owner.committed());
+    for (partition, (_, owner)) in &mut owners {
+        finish_owner(shared, tenure, *partition, owner);
+        tenure.ended(*partition);
     }
 }
 
+fn finish_owner(shared: &Shared, tenure: &Tenure, partition: u16, owner: &mut PartitionOwner) {
+    if tenure.holds()
+        && let Err(error) = owner.finish()
+    {
+        tracing::warn!(%error, "a partition could not checkpoint at the end; it replays at the next start");
+    }
+    shared.positions.note_owner(partition, owner.position(), owner.committed());
+}
+
+/// The dispatcher of this process's partitions. When these change it is drained, saved and made anew.
 pub(crate) fn dispatcher(
     shared: &Shared,
-    mut make: impl FnMut() -> Result<Dispatcher, DispatchError>,
+    tenure: &Tenure,
+    ready: &AtomicBool,
+    mut make: impl FnMut(BTreeMap<u16, u64>) -> Result<Dispatcher, DispatchError>,
 ) {
     let mut backoff = Backoff::new();
-    let mut running = None;
+    let mut running: Option<(BTreeMap<u16, u64>, Dispatcher)> = None;
     while !shared.stopping() {
-        let turned = match &mut running {
-            Some(dispatcher) => Dispatcher::turn(dispatcher),
-            None => make().and_then(|made| running.insert(made).turn()),
-        };
-        let Some(dispatcher) = &running else {
-            if let Err(error) = turned {
-                tracing::error!(%error, "dispatcher");
-                shared.health.failed("dispatcher", error.to_string());
-            }
-            backoff.failed();
+        let wanted = tenure.wanted();
+        if let Some((held, mut dispatcher)) = running.take_if(|(held, _)| *held != wanted) {
+            tracing::info!(from = held.len(), to = wanted.len(), "other partitions to dispatch");
+            end_dispatcher(shared, tenure, &held, &mut dispatcher);
+            // Marks and cancels are gathered anew before the next call (CON-2).
+            ready.store(false, Ordering::Release);
+        }
+        if wanted.is_empty() {
+            tenure.say(note::write(None, 0));
+            stand_by(shared, tenure);
             continue;
-        };
-        match turned {
+        }
+        if running.is_none() {
+            // Whoever lost one of them between the look and now looks again.
+            if !wanted.iter().all(|(place, grant)| tenure.begin(*place, *grant)) {
+                wanted.keys().for_each(|place| tenure.ended(*place));
+                continue;
+            }
+            match make(wanted.clone()) {
+                Ok(made) => running = Some((wanted, made)),
+                Err(error) => {
+                    tracing::error!(%error, "dispatcher");
+                    shared.health.failed("dispatcher", error.to_string());
+                    wanted.keys().for_each(|place| tenure.ended(*place));
+                    backoff.failed();
+                    continue;
+                }
+            }
+        }
+        let Some((held, dispatcher)) = &mut running else { continue };
+        match dispatcher.turn() {
             Ok(progress) => {
                 backoff.worked();
-                *shared.positions.actions.lock() = dispatcher.waits_for();
+                shared.positions.note_actions(dispatcher.waits_for());
+                let newest = held.values().copied().max().unwrap_or(0);
+                tenure.say(note::write(dispatcher.oldest_pending(), newest));
                 if dispatcher.phase() == Phase::Running {
                     shared.health.ready("dispatcher");
                 }
@@ -234,14 +303,59 @@ pub(crate) fn dispatcher(
             Err(error) => {
                 tracing::error!(%error, "dispatcher");
                 shared.health.failed("dispatcher", error.to_string());
+                tenure.say(error.to_string());
+                if let Some((held, _)) = running.take() {
+                    held.keys().for_each(|place| tenure.ended(*place));
+                }
                 backoff.failed();
-                running = None;
             }
         }
     }
-    if let Some(Err(error)) = running.as_mut().map(|dispatcher| drain(shared, dispatcher)) {
+    if let Some((held, mut dispatcher)) = running {
+        end_dispatcher(shared, tenure, &held, &mut dispatcher);
+    }
+}
+
+/// What a dispatcher tells the others.
+pub(crate) mod note {
+    use super::Timestamp;
+
+    /// What it holds.
+    pub(crate) struct Note {
+        /// When the oldest action that it holds was approved; `None`: it holds none.
+        pub(crate) oldest: Option<Timestamp>,
+        /// The newest grant that this counts in.
+        pub(crate) grant: u64,
+    }
+
+    pub(crate) fn write(oldest: Option<Timestamp>, grant: u64) -> String {
+        let oldest = oldest.map_or_else(|| "none".to_owned(), |at| at.0.to_string());
+        format!("oldest={oldest} grant={grant}")
+    }
+
+    /// `None`: it says something else, such as an error, or nothing yet.
+    pub(crate) fn read(text: &str) -> Option<Note> {
+        let (oldest, grant) = text.strip_prefix("oldest=")?.split_once(" grant=")?;
+        let oldest = match oldest {
+            "none" => None,
+            number => Some(Timestamp(number.parse().ok()?)),
+        };
+        Some(Note { oldest, grant: grant.parse().ok()? })
+    }
+}
+
+fn end_dispatcher(
+    shared: &Shared,
+    tenure: &Tenure,
+    held: &BTreeMap<u16, u64>,
+    dispatcher: &mut Dispatcher,
+) {
+    if tenure.holds()
+        && let Err(error) = drain(shared, dispatcher)
+    {
         tracing::warn!(%error, "the dispatcher could not save at the end; it recovers at the next start");
     }
+    held.keys().for_each(|place| tenure.ended(*place));
 }
 
 /// Waits for the calls in flight: what is not answered now would be unknown after the restart.
@@ -257,160 +371,64 @@ fn drain(shared: &Shared, dispatcher: &mut Dispatcher) -> Result<(), DispatchErr
     dispatcher.save()
 }
 
-pub(crate) fn index(shared: &Shared, mut indexer: Indexer) {
+/// The index of this process's partitions.
+pub(crate) fn index(
+    shared: &Shared,
+    tenure: &Tenure,
+    make: impl Fn(u16) -> anyhow::Result<Indexer>,
+) {
     let mut backoff = Backoff::new();
+    let mut indexers: BTreeMap<u16, (u64, Indexer)> = BTreeMap::new();
     while !shared.stopping() {
-        match indexer.turn() {
-            Ok(0) => {
-                backoff.worked();
-                shared.log.wait(&indexer.cursors(), true, IDLE);
+        let wanted = tenure.wanted();
+        indexers.retain(|partition, (grant, _)| {
+            let stays = wanted.get(partition) == Some(grant);
+            if !stays {
+                tenure.ended(*partition);
             }
-            Ok(_) => backoff.worked(),
-            Err(error) => {
-                tracing::error!(%error, "index");
-                backoff.failed();
-            }
-        }
-        *shared.positions.index.lock() = indexer.cursors();
-    }
-}
-
-/// Takes back marks of the gate once the engine has applied what they announced, lets the dispatcher
-/// begin once identity and engine have caught up, and trims the log. Looks after every `pause`.
-pub(crate) fn keeper(shared: &Shared, gate: &dyn MarkKeeper, ready: &AtomicBool, pause: Duration) {
-    let mut since_trim = Duration::ZERO;
-    let mut round = Round::default();
-    let mut backoff = Backoff::new();
-    while !shared.stopping() {
-        match round.run(shared, gate, ready, pause) {
-            Ok(()) => backoff.worked(),
-            Err(error) => {
-                tracing::warn!(error, "marks of the gate cannot be taken back; they go on holding");
-                backoff.failed();
-            }
-        }
-        nap(pause);
-        since_trim += pause;
-        if since_trim >= TRIM {
-            since_trim = Duration::ZERO;
-            trim(shared);
-        }
-    }
-}
-
-/// What the keeper remembers from look to look.
-#[derive(Default)]
-struct Round {
-    /// The ticket up to which revocations were taken back.
-    settled: Option<u64>,
-    /// Cancels are in `actions` too: once the dispatcher has read them it needs no mark (LIM-1).
-    told: Option<(Timestamp, Vec<u64>)>,
-}
-
-impl Round {
-    fn run(
-        &mut self,
-        shared: &Shared,
-        gate: &dyn MarkKeeper,
-        ready: &AtomicBool,
-        pause: Duration,
-    ) -> Result<(), String> {
-        let now = shared.clock.now();
-        let lost = gate.has_lost();
-        // Marks are set after their record is appended: whatever the log holds now covers them.
-        let ticket = gate.ticket()?;
-        if self.settled != Some(ticket) || lost || !ready.load(Ordering::Acquire) {
-            let Some(()) = catch_up(shared, pause)? else { return Ok(()) };
-            if lost {
-                // Cancels stand in `actions`; the dispatcher must have read them.
-                let actions = ends(shared, Topic::Actions)?;
-                if !wait(shared, pause, &|| shared.positions.actions_reached(&actions)) {
-                    return Ok(());
+            stays
+        });
+        let mut count = 0;
+        let mut failed = None;
+        for (&partition, &grant) in &wanted {
+            if !indexers.contains_key(&partition) && tenure.begin(partition, grant) {
+                match make(partition) {
+                    Ok(made) => {
+                        indexers.insert(partition, (grant, made));
+                    }
+                    Err(error) => {
+                        tenure.ended(partition);
+                        failed = Some(error);
+                    }
                 }
-                tracing::warn!("the gate had lost marks; they are set anew from the log");
-                gate.reopen()?;
-            }
-            gate.settle(ticket)?;
-            self.settled = Some(ticket);
-            ready.store(true, Ordering::Release);
-            if self.told.is_none() {
-                self.told = Some((now, ends(shared, Topic::Actions)?));
             }
         }
-        if let Some((since, read)) = &self.told
-            && shared.positions.actions_reached(read)
-        {
-            gate.forget_before(*since)?;
-            self.told = None;
-        }
-        Ok(())
-    }
-}
-
-/// Waits until identity and every owner have applied what the log holds now; `None`: the process ends.
-fn catch_up(shared: &Shared, pause: Duration) -> Result<Option<()>, String> {
-    let touchpoints = ends(shared, Topic::Touchpoints)?;
-    if !wait(shared, pause, &|| shared.positions.identity_reached(touchpoints[0])) {
-        return Ok(None);
-    }
-    // Several rounds: what owners forward to each other counts, also along a chain of merges.
-    let mut before = None;
-    for _ in 0..FORWARD_ROUNDS {
-        let profiles = ends(shared, Topic::Profiles)?;
-        if !wait(shared, pause, &|| shared.positions.owners_reached(&profiles)) {
-            return Ok(None);
-        }
-        // Nothing has come since the last round: nothing was forwarded.
-        if before.as_ref() == Some(&profiles) {
-            break;
-        }
-        before = Some(profiles);
-    }
-    Ok(Some(()))
-}
-
-/// Where every partition of a topic ends.
-fn ends(shared: &Shared, topic: Topic) -> Result<Vec<u64>, String> {
-    (0..shared.log.partitions(topic))
-        .map(|partition| shared.log.bounds(topic, partition).map(|bounds| bounds.next))
-        .collect::<Result<_, _>>()
-        .map_err(|error| error.to_string())
-}
-
-/// False: the process ends.
-fn wait(shared: &Shared, pause: Duration, reached: &dyn Fn() -> bool) -> bool {
-    while !reached() {
-        if shared.stopping() {
-            return false;
-        }
-        nap(pause.min(IDLE));
-    }
-    !shared.stopping()
-}
-
-/// Allows the log to drop what every reader has behind it, subject to retention.
-fn trim(shared: &Shared) {
-    let positions = &shared.positions;
-    let mut below = Vec::new();
-    if let Some(at) = Positions::get(&positions.identity_committed) {
-        below.push((Topic::Touchpoints, 0, at));
-    }
-    for (topic, partition, at) in positions.index.lock().iter() {
-        let at = match topic {
-            Topic::Profiles => {
-                let committed = &positions.owners_committed[usize::from(*partition)];
-                Positions::get(committed).unwrap_or(0).min(*at)
+        let mut broken = Vec::new();
+        for (partition, (_, indexer)) in &mut indexers {
+            match indexer.turn() {
+                Ok(records) => count += records,
+                Err(error) => {
+                    broken.push(*partition);
+                    failed = Some(error);
+                }
             }
-            _ => *at,
-        };
-        below.push((*topic, *partition, at));
+        }
+        // Opened anew, where the store says it stands.
+        for partition in broken {
+            indexers.remove(&partition);
+            tenure.ended(partition);
+        }
+        let cursors: Vec<_> = indexers.values().flat_map(|(_, one)| one.cursors()).collect();
+        if let Some(error) = failed {
+            tracing::error!(%error, "index");
+            backoff.failed();
+        } else {
+            backoff.worked();
+            if count == 0 {
+                shared.log.wait(&cursors, true, IDLE);
+            }
+        }
+        shared.positions.note_index(cursors);
     }
-    below.extend(positions.actions.lock().iter().copied());
-    // Nobody reads these twice; retention alone decides.
-    for topic in [Topic::Definitions, Topic::DeadLetters] {
-        below.push((topic, 0, shared.log.bounds(topic, 0).map_or(0, |bounds| bounds.next)));
-    }
-    if let Err(error) = shared.log.trim(&below) {
-        tracing::warn!(%error, "the log could not be trimmed");
-    }
+    indexers.keys().for_each(|partition| tenure.ended(*partition));
 }

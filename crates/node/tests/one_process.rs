@@ -50,7 +50,7 @@ fn write_workspace(dir: &Path) {
 
 fn start(dir: &Path) -> Node {
     let mut options = NodeOptions::new(dir);
-    options.gateway = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    options.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
     Node::start(options).expect("the node starts")
 }
 

@@ -88,6 +88,35 @@ impl RedisLeases {
         parse(answer).ok_or_else(|| "the leases in the store are not readable".to_owned())
     }
 
+    /// How things stand, for who is no member.
+    pub fn look(&self, role: &str) -> Result<LeaseView, String> {
+        let keys = self.keys(role);
+        let now: (u64, u64) = self.client.ask(&redis::cmd("TIME"))?;
+        let now = now.0 * 1_000 + now.1 / 1_000;
+        let read =
+            |key: &str| self.client.ask::<Vec<(String, String)>>(redis::cmd("HGETALL").arg(key));
+        let mut view = LeaseView::default();
+        for (place, stored) in read(&keys[0])? {
+            let mut words = stored.split(' ');
+            let mut next = || words.next().unwrap_or_default();
+            let (member, until, grant) = (next().to_owned(), next().parse(), next().parse());
+            if let (Ok(place), Ok(until), Ok(grant)) = (place.parse(), until, grant)
+                && until > now
+            {
+                view.places.push(Held { place, member, until, grant });
+            }
+        }
+        for (member, stored) in read(&keys[1])? {
+            let (until, note) = stored.split_once(' ').unwrap_or((&stored, ""));
+            if let Some(until) = until.parse().ok().filter(|until| *until > now) {
+                view.members.push((member, until, note.to_owned()));
+            }
+        }
+        view.places.sort_by_key(|held| held.place);
+        view.members.sort();
+        Ok(view)
+    }
+
     /// Gives everything back and leaves the role.
     pub fn leave(&self, role: &str, member: &str) -> Result<(), String> {
         let keys = self.keys(role);

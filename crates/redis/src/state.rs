@@ -140,6 +140,14 @@ impl RedisStore {
         self.client.key(&tag(owner), &(space as u8).to_string())
     }
 
+    /// The epoch of an owner's last claim; `None`: nobody has claimed it. For `doctor`.
+    pub fn epoch(&self, owner: &str) -> Result<Option<u64>, StateError> {
+        let mut command = redis::cmd("HGET");
+        command.arg(self.client.key(&tag(owner), "head")).arg("epoch");
+        let epoch: Option<String> = self.client.ask(&command).map_err(StateError::Failed)?;
+        epoch.map(|epoch| number(&epoch)).transpose()
+    }
+
     fn owners_key(&self) -> String {
         self.client.key("owners", "all")
     }

@@ -9,7 +9,9 @@ use crate::planted::{Mutation, planted};
 use bytes::Bytes;
 use metrics::{counter, gauge};
 use sojourn_engine::{DecodeError, Effects, Limits, Partition, Wake};
-use sojourn_model::{Command, DurationMs, LogPosition, ProfileId, Record, Timestamp, VersionId};
+use sojourn_model::{
+    Command, DurationMs, KillTarget, LogPosition, ProfileId, Record, Timestamp, VersionId,
+};
 use sojourn_ports::{
     Checkpoint, Clock, Entry, Gate, GateMark, Log, LogError, ReadLimit, Space, StateError,
     StateStore, Topic, Write,
@@ -193,6 +195,16 @@ pub fn owner_name(partition: u16) -> String {
 const META_ENGINE: &[u8] = b"engine";
 /// Key of [`Marks`] in [`Space::Meta`].
 const META_MARKS: &[u8] = b"marks";
+
+/// The kill switches in a partition's last checkpoint: for a gate that has lost its marks.
+pub fn kills(store: &dyn StateStore, partition: u16) -> Result<Vec<KillTarget>, StateError> {
+    let key = Bytes::from_static(META_MARKS);
+    let found = store.get(&owner_name(partition), Space::Meta, &[key])?;
+    let Some(row) = found.into_iter().next().flatten() else { return Ok(Vec::new()) };
+    let marks: Marks =
+        postcard::from_bytes(&row).map_err(|error| StateError::Failed(error.to_string()))?;
+    Ok(marks.kills().cloned().collect())
+}
 
 struct Owned {
     /// The store's epoch: fences checkpoints.

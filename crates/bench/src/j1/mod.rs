@@ -20,4 +20,4 @@ mod workspace;
 
 pub use events::write_events;
 pub use generator::{Generator, Message, Settings};
-pub use workspace::files;
+pub use workspace::{files, files_with};

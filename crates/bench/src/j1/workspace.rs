@@ -1,7 +1,54 @@
-//! The workspace of J1: three journeys and one policy, with every duration divided by `divide`.
+//! The workspace of J1: three journeys and one policy, with every duration divided by `divide`; and
+//! more journeys, which nothing in the input concerns.
 
 use sojourn_rules::Files;
 use std::collections::BTreeMap;
+
+/// Journeys of the job itself.
+const OWN: usize = 3;
+
+/// Files of the job with journeys beside its own, `journeys` in all. Nothing in the input concerns
+/// the others, which begin in every way that there is: an event, an attribute, a segment of what
+/// people are, one of what they did, a date, a schedule over everybody.
+pub fn files_with(journeys: usize) -> Files {
+    let Files(mut files) = files(1);
+    let mut segments = String::from("segments:\n  everybody: { when: has(profile.first_name) }\n");
+    let (mut events, mut attributes) = (String::new(), String::from(OTHER_ATTRIBUTES));
+    for n in OWN..journeys {
+        let entry = match n % 6 {
+            0 => format!("{{ on: Other {n} }}"),
+            1 => "{ attribute: { name: tier } }".to_owned(),
+            2 => {
+                segments += &format!("  tier-{n}: {{ when: profile.tier == 'tier-{n}' }}\n");
+                format!("{{ segment: {{ enter: tier-{n} }} }}")
+            }
+            3 => {
+                segments += &format!("  did-{n}: {{ when: \"count('Other {n}', '30d') >= 3\" }}\n");
+                format!("{{ segment: {{ enter: did-{n} }} }}")
+            }
+            4 => format!(
+                "{{ date: {{ attribute: birthday, offset: -{}d, at: \"09:00\" }} }}",
+                n % 28
+            ),
+            _ => {
+                "{ schedule: { cron: \"0 9 1 1 *\", zone: local, audience: everybody } }".to_owned()
+            }
+        };
+        if matches!(n % 6, 0 | 3) {
+            events += &format!("  Other {n}: {{ channel: web }}\n");
+        }
+        let text = format!(
+            "journey: other-{n}\npurpose: marketing\nentry: {entry}\n\
+             steps:\n  - id: tell\n    send: {{ template: interest, channels: [push, email] }}\n"
+        );
+        files.insert(format!("journeys/other-{n}.yaml"), text);
+    }
+    let plan = PLAN.replace("attributes:\n", &format!("{events}attributes:\n"));
+    attributes.insert_str(0, &plan);
+    files.insert("tracking-plan.yaml".to_owned(), attributes);
+    files.insert("segments.yaml".to_owned(), segments);
+    Files(files)
+}
 
 /// Files of the job. `divide` = 1 is the day clock, 3,600 the short one (an hour lasts a second);
 /// quiet hours cannot shrink with the clock, so the short clock has none.
@@ -119,4 +166,8 @@ const PLAN: &str = r#"events:
 attributes:
   time_zone: { type: string, purposes: [service, marketing, feedback] }
   first_name: { type: string, purposes: [service, marketing, feedback] }
+"#;
+
+const OTHER_ATTRIBUTES: &str = r#"  tier: { type: string, purposes: [service, marketing, feedback] }
+  birthday: { type: date, purposes: [service, marketing, feedback] }
 "#;

@@ -163,7 +163,7 @@ impl Story<'_> {
         let (react, reactions) = channel();
         let (told, tellings) = channel();
         let feeder = Feeder {
-            base: self.server.gateway_url(),
+            base: self.server.front_url(),
             keys: self.keys()?,
             clock: Arc::clone(&self.clock),
             seed: self.args.seed,
@@ -245,7 +245,7 @@ impl Story<'_> {
         ));
         term::line(&paint(
             Ink::Dim,
-            &format!("gateway {}   folder {}", self.server.gateway_url(), self.shop.display()),
+            &format!("gateway {}   folder {}", self.server.front_url(), self.shop.display()),
         ));
         term::line("");
     }
@@ -325,7 +325,7 @@ impl Story<'_> {
         if !self.args.exit {
             for line in summary::next(
                 self.shop,
-                &self.server.gateway_url(),
+                &self.server.front_url(),
                 audience.screen.telling.as_deref(),
             ) {
                 term::line(&line);

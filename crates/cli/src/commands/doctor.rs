@@ -112,11 +112,22 @@ fn show(checks: &[Value], report: &Value) {
                 cell(number("position")),
                 cell(number("end")),
                 if lag == 0 { cell("0") } else { inked(Ink::Warn, number("lag")) },
+                cell(text(row, "owner")),
             ]
         })
         .collect();
-    let header = ["role", "partition", "position", "end", "behind by"];
-    for line in table::lines(&header, &rows, term::width()) {
+    let header = ["role", "partition", "position", "end", "behind by", "owner"];
+    // On embedded storage this process owns everything.
+    let named = partitions.iter().any(|row| row["owner"].is_string());
+    let columns = if named { header.len() } else { header.len() - 1 };
+    let rows: Vec<_> = rows
+        .into_iter()
+        .map(|mut row| {
+            row.truncate(columns);
+            row
+        })
+        .collect();
+    for line in table::lines(&header[..columns], &rows, term::width()) {
         term::line(&line);
     }
 }

@@ -9,6 +9,7 @@ use crate::workspace;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
+use sojourn_node::{Role, Roles};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -36,7 +37,7 @@ impl Up {
     pub(crate) fn run(self, globals: &Globals) -> Result<Exit> {
         // The port is asked for at the terminal; the address may come from the environment.
         let listen = self.port.map(server::loopback).or(self.listen);
-        serve(&self.workspace, listen, globals)
+        serve(&self.workspace, listen, Roles::all(), None, globals)
     }
 }
 
@@ -44,18 +45,29 @@ impl Up {
 pub(super) fn serve(
     workspace: &Workspace,
     listen: Option<SocketAddr>,
+    roles: Roles,
+    channels: Option<String>,
     globals: &Globals,
 ) -> Result<Exit> {
     let dir = &workspace.dir;
     let definitions = workspace::definitions(dir)?;
     server::log_lines(globals.log, "warn,sojourn=info");
     let stop = server::stop_on_signal()?;
-    let server = Server::start(server::options(dir, listen))?;
+    let mut options = server::options(dir, listen);
+    options.roles = roles;
+    options.channels = channels;
+    let server = Server::start(options)?;
     let data = workspace::data_dir(dir);
     if globals.json {
-        let ready = json!({
-            "gateway": server.gateway_url(), "admin": server.admin_address(), "data": data,
-        });
+        let names: Vec<_> = roles.iter().map(Role::as_str).collect();
+        let mut ready = json!({ "roles": names, "health": server.front_url(), "data": data });
+        if roles.has(Role::Gateway) {
+            ready["gateway"] = server.front_url().into();
+            ready["admin"] = server.admin_address().into();
+        }
+        if let Some(address) = server.channels_address() {
+            ready["channels"] = format!("http://{address}").into();
+        }
         term::line(&ready.to_string());
     } else {
         let name = &definitions.workspace.company.name;
@@ -65,14 +77,25 @@ pub(super) fn serve(
             let key = paint(Ink::Dim, &term::fit(key, 9));
             term::line(&format!("  {key} {} {}", term::pad(value, 28), paint(Ink::Dim, about)));
         };
-        row("gateway", &server.gateway_url(), "touchpoints come in here");
-        row("health", &format!("{}/readyz", server.gateway_url()), "also /livez and /metrics");
+        if !roles.is_all() {
+            let names: Vec<_> = roles.iter().map(Role::as_str).collect();
+            row("roles", &names.join(", "), "of this process");
+        }
+        if roles.has(Role::Gateway) {
+            row("gateway", &server.front_url(), "touchpoints come in here");
+        }
+        row("health", &format!("{}/readyz", server.front_url()), "also /livez and /metrics");
+        if let Some(address) = server.channels_address() {
+            row("channels", &format!("http://{address}"), "for dispatchers: --channels");
+        }
         row("data", &data.display().to_string(), "log, state, and messages of kind `file`");
-        term::line(&format!(
-            "  {} sojourn tail --dir {}",
-            paint(Ink::Dim, &term::fit("look", 9)),
-            dir.display()
-        ));
+        if roles.has(Role::Gateway) {
+            term::line(&format!(
+                "  {} sojourn tail --dir {}",
+                paint(Ink::Dim, &term::fit("look", 9)),
+                dir.display()
+            ));
+        }
         term::line(&paint(Ink::Dim, "Ctrl-C drains and ends."));
     }
     let mut told = false;

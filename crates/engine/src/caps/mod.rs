@@ -6,6 +6,7 @@
 
 use crate::limits::{SENDS_KEPT_MS_MIN, SENDS_MAX};
 use crate::mutation::{Mutation, mutated};
+use crate::profile::make_room;
 use crate::timing::{day_of, day_start, month_start, next_month_start, plus_days, week_start};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -179,6 +180,7 @@ impl Sends {
         self.prune(send.at, keep);
         // Sends that a merge brought from another partition may carry a clock that is ahead.
         let place = self.list.partition_point(|known| known.at <= send.at);
+        make_room(&mut self.list);
         self.list.insert(place, send);
     }
 

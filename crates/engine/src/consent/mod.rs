@@ -15,6 +15,7 @@ pub use suppression::{SuppressionEntry, Suppressions};
 
 use crate::limits::CONSENTS_MAX;
 use crate::mutation::{Mutation, mutated};
+use crate::profile::make_room;
 use serde::{Deserialize, Serialize};
 use sojourn_model::{ConsentRecord, ConsentState, Evidence, Name, Timestamp};
 use sojourn_rules::Regime;
@@ -45,11 +46,11 @@ pub struct ConsentEntry {
     /// Topic; `None`: the purpose as a whole.
     pub topic: Option<Name>,
     /// Newest deny.
-    pub deny: Option<Statement>,
+    pub deny: Option<Box<Statement>>,
     /// Newest grant that was not imported.
-    pub grant: Option<Statement>,
+    pub grant: Option<Box<Statement>>,
     /// Newest imported grant: counts only where nothing was ever denied.
-    pub imported: Option<Statement>,
+    pub imported: Option<Box<Statement>>,
 }
 
 /// What one level (a purpose, or a topic) comes to.
@@ -110,7 +111,7 @@ fn second(at: Timestamp) -> i64 {
 }
 
 /// Keeps the newer of two statements of one kind; equal ones by their evidence, in any order.
-fn newer(slot: &mut Option<Statement>, statement: Statement) -> bool {
+fn newer(slot: &mut Option<Box<Statement>>, statement: Box<Statement>) -> bool {
     match slot {
         Some(known) if *known >= statement => false,
         _ => {
@@ -156,6 +157,7 @@ impl Consents {
                     grant: None,
                     imported: None,
                 };
+                make_room(&mut self.entries);
                 self.entries.insert(place, entry);
                 place
             }
@@ -166,7 +168,8 @@ impl Consents {
             (ConsentState::Granted, false) => &mut entry.grant,
             (ConsentState::Granted, true) => &mut entry.imported,
         };
-        newer(slot, Statement { at: record.at, expires: record.expires, evidence: record.evidence })
+        let (at, expires, evidence) = (record.at, record.expires, record.evidence);
+        newer(slot, Box::new(Statement { at, expires, evidence }))
     }
 
     /// What a level comes to for one endpoint: newest wins by the second, a deny wins its second.
@@ -357,7 +360,7 @@ fn derive<'a>(
         .iter()
         .enumerate()
         .filter(|(place, _)| *place == 0 || !ignore_wide)
-        .filter_map(|(_, entry)| entry.and_then(|entry| entry.deny.as_ref()));
+        .filter_map(|(_, entry)| entry.and_then(|entry| entry.deny.as_deref()));
     let deny = denies.max();
     let grant = granting.and_then(|entry| entry.grant.as_ref());
     let live = |grant: &Statement| grant.expires.is_none_or(|expires| now < expires);

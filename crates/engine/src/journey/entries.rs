@@ -1,6 +1,7 @@
 //! The entry ledger: who entered what, when; kept for ever, compactly (W25).
 
 use crate::limits::{ENTRY_KEYS_MAX, ENTRY_TIMES_SPARE};
+use crate::profile::make_room;
 use serde::{Deserialize, Serialize};
 use sojourn_model::{DurationMs, Name, Timestamp};
 
@@ -56,6 +57,7 @@ impl Entries {
     ) -> bool {
         let place = self.find(journey).unwrap_or_else(|place| {
             let (keys, times) = (Vec::new(), Vec::new());
+            make_room(&mut self.journeys);
             self.journeys.insert(place, JourneyEntries { journey: journey.clone(), keys, times });
             place
         });
@@ -63,8 +65,12 @@ impl Entries {
         let hash = hash_of(key);
         match entries.keys.binary_search_by_key(&hash, |known| known.0) {
             Ok(place) => entries.keys[place].1 = entries.keys[place].1.max(now),
-            Err(place) => entries.keys.insert(place, (hash, now)),
+            Err(place) => {
+                make_room(&mut entries.keys);
+                entries.keys.insert(place, (hash, now));
+            }
         }
+        make_room(&mut entries.times);
         entries.times.push(now);
         let keep = (at_most as usize).max(ENTRY_TIMES_SPARE);
         let excess = entries.times.len().saturating_sub(keep);

@@ -2,13 +2,13 @@
 
 use super::{Run, RunState, key_text};
 use crate::event::EventView;
-use crate::installed::{Installed, windows};
+use crate::installed::Installed;
 use crate::limits::{ENTRY_KEYS_MAX, RUNS_MAX};
 use crate::mutation::{Mutation, mutated};
-use crate::profile::earlier;
+use crate::profile::{earlier, make_room};
 use crate::scope::EventRef;
 use crate::step::{Said, Step};
-use sojourn_model::{Name, NoteKind, RunKey, Value};
+use sojourn_model::{Name, NoteKind, RunKey, Timestamp, Value};
 use sojourn_rules::{Journey, Reentry, Trigger, holds};
 use std::sync::Arc;
 
@@ -36,21 +36,25 @@ impl Step<'_> {
     /// Starts every journey that `event`, or the change of attributes and segments that came with
     /// it, triggers: by (priority, name), which is the order of the definitions.
     pub(crate) fn enter_on(&mut self, event: &EventView<'_>, said: &[Said]) {
-        let Some(installed) = self.shared.current.clone() else { return };
+        let Some(installed) = &self.shared.current else { return };
         let mut places: smallvec::SmallVec<[u16; 8]> = smallvec::SmallVec::new();
+        let interest = installed.interest(event.name);
         if event.name != "Attribute Changed" || event.source != "sojourn" {
-            let interest = installed.interest(event.name);
             places
                 .extend(interest.into_iter().flat_map(|interest| interest.entries.iter().copied()));
         }
-        for entry in &installed.by_attribute {
-            let starts = |said: &Said| said.name == entry.name && (said.changed || !entry.changed);
-            if said.iter().any(starts) {
-                places.push(entry.place);
+        if !said.is_empty() {
+            for entry in &installed.by_attribute {
+                let starts =
+                    |said: &Said| said.name == entry.name && (said.changed || !entry.changed);
+                if said.iter().any(starts) {
+                    places.push(entry.place);
+                }
             }
         }
         if !installed.watched.is_empty() || !self.profile.segments.is_empty() {
-            places.extend(self.segments_changed(&installed));
+            let asking = interest.map_or(&[][..], |interest| &interest.segments);
+            places.extend(self.segments_changed(installed, asking));
         }
         places.sort_unstable();
         places.dedup();
@@ -63,7 +67,7 @@ impl Step<'_> {
             });
         }
         for place in places {
-            self.enter(&installed, usize::from(place), event, EntryKey::Own);
+            self.enter(installed, usize::from(place), event, EntryKey::Own);
         }
     }
 
@@ -98,11 +102,28 @@ impl Step<'_> {
     }
 
     /// Segments with a journey on them: compares membership with what was remembered. Gives the
-    /// journeys that entering or leaving triggers.
-    fn segments_changed(&mut self, installed: &Arc<Installed>) -> Vec<u16> {
+    /// journeys that entering or leaving triggers. `asking`: places of those that ask for the event;
+    /// where nothing else has changed, only they are looked at.
+    fn segments_changed(&mut self, installed: &Arc<Installed>, asking: &[u16]) -> Vec<u16> {
+        let as_of = self.as_of(installed);
+        let waits = self.profile.segments_look.is_none_or(|look| look > self.now);
+        let known = self.found.segments == Some(as_of) && waits;
+        if known && asking.is_empty() {
+            self.assert_segments(installed);
+            return Vec::new();
+        }
         let before = std::mem::take(&mut self.profile.segments);
-        self.remember_segments_of(installed);
+        if known {
+            self.look_at_segments(installed, asking, &before);
+            self.assert_segments(installed);
+        } else {
+            self.remember_segments_of(installed);
+        }
         let after = &self.profile.segments;
+        if *after == before {
+            return Vec::new();
+        }
+        self.found.entries = None;
         let triggered = installed.by_segment.iter().filter(|(segment, enter, _)| {
             let (was, is) = (before.contains(segment), after.contains(segment));
             was != is && is == *enter
@@ -120,24 +141,54 @@ impl Step<'_> {
     }
 
     fn remember_segments_of(&mut self, installed: &Arc<Installed>) {
+        (self.profile.segments, self.profile.segments_look) = self.all_segments(installed);
+        // An event ahead of this clock (from a merge) comes into a window by time alone.
+        let settled = self.profile.history.newest().is_none_or(|newest| newest <= self.now);
+        self.found.segments = settled.then(|| self.as_of(installed));
+        self.found.entries = None;
+    }
+
+    /// Membership of every watched segment, and when time may change one.
+    fn all_segments(&self, installed: &Installed) -> (Vec<Name>, Option<Timestamp>) {
+        let members = installed.watched.iter().filter(|name| self.is_in(installed, name));
+        (members.cloned().collect(), self.next_leaving(installed))
+    }
+
+    fn is_in(&self, installed: &Installed, segment: &Name) -> bool {
         let definitions = &installed.definitions;
-        let mut look = None;
-        let mut members: Vec<Name> = Vec::new();
-        for name in &installed.watched {
-            let Some(segment) = definitions.segments.get(name) else { continue };
-            if holds(&segment.when, &self.view(definitions, EventRef::None, None)) {
-                members.push(name.clone());
+        let view = || self.view(definitions, EventRef::None, None);
+        let segment = definitions.segments.get(segment);
+        segment.is_some_and(|segment| holds(&segment.when, &view()))
+    }
+
+    /// When an event next leaves a window that a watched segment looks through.
+    fn next_leaving(&self, installed: &Installed) -> Option<Timestamp> {
+        let history = &self.profile.history;
+        let leaving = |(event, window): &(Name, _)| history.next_leaving(event, *window, self.now);
+        installed.windows.iter().map(leaving).fold(None, earlier)
+    }
+
+    /// Looks at some of the watched segments only; the others are as they were `before`.
+    fn look_at_segments(&mut self, installed: &Installed, places: &[u16], before: &[Name]) {
+        let watched = (0u16..).zip(&installed.watched);
+        let members = watched.filter(|(place, name)| {
+            if places.contains(place) {
+                self.is_in(installed, name)
+            } else {
+                before.binary_search(name).is_ok()
             }
-            let mut found = Vec::new();
-            windows(&segment.when.expr, definitions, 0, &mut found);
-            for (event, window) in found {
-                let leaving = self.profile.history.next_leaving(&event, window, self.now);
-                look = earlier(look, leaving);
-            }
-        }
-        members.sort_unstable();
+        });
+        let members = members.map(|(_, name)| name.clone()).collect();
         self.profile.segments = members;
-        self.profile.segments_look = look;
+        self.profile.segments_look = self.next_leaving(installed);
+    }
+
+    /// The shortcut gives what looking at everything gives.
+    fn assert_segments(&self, installed: &Installed) {
+        if cfg!(debug_assertions) {
+            let known = (self.profile.segments.clone(), self.profile.segments_look);
+            assert_eq!(known, self.all_segments(installed), "DET-1: segments by the shortcut");
+        }
     }
 
     pub(crate) fn enter(
@@ -317,6 +368,7 @@ impl Step<'_> {
         let id = run.id();
         assert!(self.profile.run_place(id).is_none(), "a sequence is given once");
         self.profile.next_run += 1;
+        make_room(&mut self.profile.runs);
         self.profile.runs.push(run);
         *self.registers.pins.entry(installed.definitions.version).or_default() += 1;
         let at_most = journey.entry.at_most.map_or(0, |(at_most, _)| at_most);

@@ -72,6 +72,7 @@ impl Step<'_> {
         if known == publishes {
             return;
         }
+        self.found = crate::shortcut::Found::default();
         self.follow_publishes(known);
         let Some(installed) = self.shared.current.clone() else { return };
         self.remember_segments();
@@ -110,17 +111,46 @@ impl Step<'_> {
     /// Finds the next entries by time anew: those that happen at `floor` or later, and those that
     /// were to come and that only a move to another zone put before it.
     pub(crate) fn arm_entries(&mut self, floor: Timestamp) {
-        let Some(installed) = self.shared.current.clone() else { return };
-        let known = std::mem::take(&mut self.profile.appointments);
+        let Some(installed) = &self.shared.current else { return };
+        if installed.timed.is_empty() && self.profile.appointments.is_empty() {
+            return;
+        }
+        let as_of = self.as_of(installed);
+        let waits = self.profile.appointments.iter().all(|entry| entry.due > self.now);
+        if self.found.entries == Some(as_of) && waits {
+            if cfg!(debug_assertions) {
+                let known = (self.profile.appointments.clone(), true);
+                assert_eq!(known, self.next_entries(installed, floor), "DET-1: by the shortcut");
+            }
+            return;
+        }
+        let (appointments, settled) = self.next_entries(installed, floor);
+        self.profile.appointments = appointments;
+        self.found.entries = (settled && installed.timed_by_person).then_some(as_of);
+    }
+
+    /// The next entry into each journey that begins by time, and whether time alone changes none.
+    fn next_entries(&self, installed: &Installed, floor: Timestamp) -> (Vec<Appointment>, bool) {
+        let known = &self.profile.appointments;
+        let (mut appointments, mut settled) = (Vec::new(), true);
         for place in &installed.timed {
             let journey = &installed.definitions.journeys[usize::from(*place)];
             let pending = known.iter().find(|appointment| appointment.journey == journey.name);
             let appointment = match pending {
                 Some(pending) if pending.paced => Some(pending.clone()),
-                _ => self.next_entry(&installed, journey, floor, pending),
+                _ => self.next_entry(installed, journey, floor, pending),
             };
-            self.profile.appointments.extend(appointment);
+            // A schedule is only searched some way ahead.
+            settled &= appointment.is_some()
+                || match &journey.entry.trigger {
+                    Trigger::Schedule(schedule) => {
+                        !self.profile.segments.contains(&schedule.audience)
+                    }
+                    _ => true,
+                };
+            appointments.extend(appointment);
         }
+        (appointments, settled)
     }
 
     fn next_entry(
@@ -194,6 +224,7 @@ impl Step<'_> {
 
     /// An entry by time is due.
     pub(crate) fn fire_entry(&mut self, place: usize) {
+        self.found.entries = None;
         let appointment = self.profile.appointments.remove(place);
         let Some(installed) = self.shared.current.clone() else { return };
         let Some(place) = installed.place(&appointment.journey) else { return };

@@ -148,6 +148,7 @@ impl Step<'_> {
     fn fire_segments(&mut self) {
         let event = self.own_event("Segment Changed");
         self.profile.segments_look = None;
+        self.found.segments = None;
         self.enter_on(&event, &[]);
     }
 

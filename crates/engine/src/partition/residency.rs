@@ -4,6 +4,7 @@ use super::{Parked, Partition, Slot, Wake};
 use crate::DecodeError;
 use crate::codec;
 use crate::profile::{Profile, Stored};
+use crate::shortcut::Found;
 use crate::step::{Controls, Registers};
 use crate::timing::Hours;
 use crate::versions::{Publication, Standing};
@@ -100,7 +101,8 @@ impl Partition {
         {
             self.wakes.set(id, profile.wake());
         }
-        self.profiles.insert(id, Slot { stored, dirty: false, used: true });
+        self.profiles
+            .insert(id, Slot { stored, dirty: false, used: true, found: Found::default() });
         self.resident.push(id);
         Ok(())
     }

@@ -5,7 +5,9 @@
 
 use crate::event::{EventView, Stamp};
 use crate::limits::HISTORY_POINTS_MAX;
+use crate::profile::make_room;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use sojourn_model::{DurationMs, Name, Timestamp, Value};
 use sojourn_rules::{HistoryCall, HistoryFunction, Missing, Path, Tracked};
 
@@ -28,11 +30,27 @@ struct Series {
 /// One event of the history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Point {
-    stamp: Stamp,
+    /// When it happened: a [`Stamp`], whose padding would cost a person a tenth of the history.
+    occurred: Timestamp,
+    logged: Timestamp,
+    offset: u64,
+    sub: u32,
     /// Mark of the identifier it came under (see `event::mark_of`).
     by: u32,
     /// One per path of the series; a short list where paths came later.
-    values: Box<[Option<Value>]>,
+    values: SmallVec<[Option<Value>; 1]>,
+}
+
+impl Point {
+    fn new(stamp: Stamp, by: u32, values: SmallVec<[Option<Value>; 1]>) -> Self {
+        let Stamp { occurred, logged, offset, sub } = stamp;
+        Self { occurred, logged, offset, sub, by, values }
+    }
+
+    fn stamp(&self) -> Stamp {
+        let Self { occurred, logged, offset, sub, .. } = *self;
+        Stamp { occurred, logged, offset, sub }
+    }
 }
 
 impl History {
@@ -57,6 +75,7 @@ impl History {
         }
         let place = self.find(name).unwrap_or_else(|place| {
             let series = Series { event: name.clone(), paths: Vec::new(), points: Vec::new() };
+            make_room(&mut self.series);
             self.series.insert(place, series);
             place
         });
@@ -67,7 +86,7 @@ impl History {
             }
         }
         let values = series.paths.iter().map(|path| event.properties.read(path)).collect();
-        series.insert(Point { stamp: event.stamp, by: event.by, values });
+        series.insert(Point::new(event.stamp, event.by, values));
         series.trim(tracked.horizon, now)
     }
 
@@ -120,10 +139,9 @@ impl History {
         let after = call.window.map(|window| now.minus(window));
         let series = self.series(&call.event);
         let points = series.into_iter().flat_map(move |series| {
-            let from = after.map_or(0, |after| {
-                series.points.partition_point(|point| point.stamp.occurred <= after)
-            });
-            let to = series.points.partition_point(|point| point.stamp.occurred <= now);
+            let from = after
+                .map_or(0, |after| series.points.partition_point(|point| point.occurred <= after));
+            let to = series.points.partition_point(|point| point.occurred <= now);
             series.points[from.min(to)..to].iter().map(move |point| (series, point))
         });
         points.filter(move |(series, point)| {
@@ -141,7 +159,7 @@ impl History {
         after: Stamp,
     ) -> impl Iterator<Item = PastEvent<'a>> {
         self.series(event).into_iter().flat_map(move |series| {
-            let from = series.points.partition_point(|point| point.stamp <= after);
+            let from = series.points.partition_point(|point| point.stamp() <= after);
             series.points[from..].iter().map(move |point| PastEvent { series, point })
         })
     }
@@ -154,9 +172,9 @@ impl History {
         to: Timestamp,
     ) -> impl Iterator<Item = Timestamp> {
         let points = self.series(event).map_or(&[][..], |series| &series.points);
-        let from = points.partition_point(|point| point.stamp.occurred <= from);
-        let to = points.partition_point(|point| point.stamp.occurred <= to);
-        points[from.min(to)..to].iter().map(|point| point.stamp.occurred)
+        let from = points.partition_point(|point| point.occurred <= from);
+        let to = points.partition_point(|point| point.occurred <= to);
+        points[from.min(to)..to].iter().map(|point| point.occurred)
     }
 
     /// When the next event of this name leaves a window of this length, after `now`.
@@ -168,8 +186,14 @@ impl History {
     ) -> Option<Timestamp> {
         let series = self.series(event)?;
         let after = now.minus(window);
-        let from = series.points.partition_point(|point| point.stamp.occurred <= after);
-        series.points.get(from).map(|point| point.stamp.occurred.plus(window))
+        let from = series.points.partition_point(|point| point.occurred <= after);
+        series.points.get(from).map(|point| point.occurred.plus(window))
+    }
+
+    /// When the newest event that is kept occurred.
+    pub(crate) fn newest(&self) -> Option<Timestamp> {
+        let last = self.series.iter().filter_map(|series| series.points.last());
+        last.map(|point| point.occurred).max()
     }
 
     /// The union of both (semantics 2). Gives how many points a limit dropped.
@@ -215,18 +239,19 @@ impl Series {
 
     fn insert(&mut self, point: Point) {
         let place = match self.points.last() {
-            Some(last) if last.stamp > point.stamp => {
-                self.points.partition_point(|known| known.stamp <= point.stamp)
+            Some(last) if last.stamp() > point.stamp() => {
+                self.points.partition_point(|known| known.stamp() <= point.stamp())
             }
             _ => self.points.len(),
         };
+        make_room(&mut self.points);
         self.points.insert(place, point);
     }
 
     fn trim(&mut self, horizon: Option<DurationMs>, now: Timestamp) -> usize {
         if let Some(horizon) = horizon {
             let before = now.minus(horizon);
-            let old = self.points.partition_point(|point| point.stamp.occurred < before);
+            let old = self.points.partition_point(|point| point.occurred < before);
             self.points.drain(..old);
         }
         let excess = self.points.len().saturating_sub(HISTORY_POINTS_MAX);
@@ -252,7 +277,7 @@ impl Series {
                 place.and_then(|place| point.values.get(place).cloned().flatten())
             };
             let values = places.iter().map(value).collect();
-            self.insert(Point { stamp: point.stamp, by: point.by, values });
+            self.insert(Point::new(point.stamp(), point.by, values));
         }
         self.trim(None, Timestamp::MIN)
     }
@@ -267,7 +292,7 @@ pub(crate) struct PastEvent<'a> {
 
 impl PastEvent<'_> {
     pub(crate) fn stamp(&self) -> Stamp {
-        self.point.stamp
+        self.point.stamp()
     }
     /// The kept properties as one map.
     pub(crate) fn properties(&self) -> Value {

@@ -4,6 +4,7 @@
 //! production, driven by the file's own log times. The same input gives the same bytes.
 
 mod command;
+mod lines;
 mod summary;
 mod what_if;
 
@@ -13,21 +14,22 @@ pub use what_if::{WHAT_IF_FORMS, WhatIf};
 
 use crate::definitions::compiled;
 use crate::transition;
-use crate::workspace::read_workspace;
 use anyhow::{Context, Result, bail};
+use lines::{BLOCKS_AHEAD, Block, Line, Lines};
 use sojourn_engine::{Effect, Effects, Limits, OwnedRecord, Partition};
-use sojourn_gateway::message::{Converter, parse_rfc3339, repair_surrogates};
-use sojourn_identity::{IdentityRules, Outcome, Resolver};
+use sojourn_gateway::message::Converter;
+use sojourn_identity::Outcome;
 use sojourn_model::{
     Decision, Identifier, IdentifierKind, LogPosition, Note, ProfileId, Record, Timestamp,
-    Touchpoint, Transition, VersionId,
+    Transition, VersionId,
 };
-use sojourn_proto::{IdentifiedCommand, TouchpointRecord};
+use sojourn_proto::decode_profile_record;
 use sojourn_rules::{Definitions, Files, Severity};
 use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{channel, sync_channel};
 
 /// Bytes of one line; more is an error that names the line (LIM-1).
 pub const LINE_BYTES_MAX: usize = 1 << 20;
@@ -51,8 +53,6 @@ pub struct Simulation {
     definitions: Arc<Definitions>,
     /// Every version that was published.
     versions: BTreeMap<VersionId, Arc<Definitions>>,
-    converter: Converter,
-    resolver: Resolver,
     partition: Partition,
     effects: Effects,
     forwards: Vec<(ProfileId, OwnedRecord)>,
@@ -72,8 +72,6 @@ impl Simulation {
     /// A simulation of compiled definitions.
     pub fn of(definitions: Arc<Definitions>, base: &Path) -> Self {
         let mut simulation = Self {
-            converter: Converter::new(&definitions),
-            resolver: Resolver::new(IdentityRules::of(&definitions)),
             partition: Partition::new(0, 1, Limits::default()),
             definitions: Arc::clone(&definitions),
             versions: BTreeMap::new(),
@@ -88,32 +86,26 @@ impl Simulation {
         simulation
     }
 
-    /// Runs every line of `events`, then to `until`.
+    /// Runs every line of `events`, then to `until`. Reading and resolving run ahead on a thread of
+    /// their own.
     pub fn run(
         mut self,
-        events: &mut dyn BufRead,
+        events: &mut (dyn BufRead + Send),
         until: Option<Timestamp>,
         watch: &mut dyn Watch,
     ) -> Result<Summary> {
-        let mut line = String::new();
-        let mut bytes = 0;
-        loop {
-            line.clear();
-            let read = read_line(events, &mut line, self.summary.lines + 1)?;
-            if read == 0 {
-                break;
+        let lines = Lines::new(&self.definitions, self.base.clone());
+        std::thread::scope(|scope| {
+            let (sender, blocks) = sync_channel(BLOCKS_AHEAD);
+            let (give_back, used) = channel();
+            scope.spawn(move || lines.run(events, &sender, &used));
+            for mut block in blocks {
+                self.block(&mut block, watch)?;
+                // Nobody takes it any more when that was the last one.
+                let _ = give_back.send(block);
             }
-            bytes += read as u64;
-            self.summary.lines += 1;
-            let number = self.summary.lines;
-            if line.trim().is_empty() {
-                continue;
-            }
-            self.line(line.trim_end(), watch).with_context(|| format!("line {number}"))?;
-            if number.is_multiple_of(1_000) {
-                watch.progress(number, bytes);
-            }
-        }
+            Ok::<_, anyhow::Error>(())
+        })?;
         let end = until.map_or(self.now, |until| until.max(self.now));
         if self.summary.lines > 0 || until.is_some() {
             self.apply(&Record::Tick, end, watch)?;
@@ -124,109 +116,67 @@ impl Simulation {
         Ok(self.summary)
     }
 
-    fn line(&mut self, text: &str, watch: &mut dyn Watch) -> Result<()> {
-        if is_command(text) {
-            return self.command(text, watch);
+    fn block(&mut self, block: &mut Block, watch: &mut dyn Watch) -> Result<()> {
+        let mut lines = std::mem::take(&mut block.lines);
+        let mut records = block.records();
+        for line in lines.drain(..) {
+            self.summary.lines += 1;
+            let number = self.summary.lines;
+            self.line(line, &mut records, watch).with_context(|| format!("line {number}"))?;
+            if number.is_multiple_of(1_000) {
+                watch.progress(number, block.read);
+            }
         }
-        let repaired = repair_surrogates(text);
-        let number = self.summary.lines;
-        let make_id = move || format!("line-{number}");
-        let converter = std::mem::replace(&mut self.converter, Converter::new(&self.definitions));
-        let result = converter.convert_line(&repaired, &make_id);
-        let outcome = match result {
-            Ok(converted) => {
-                let at = converted.received_at;
-                self.order(at).and_then(|()| self.touchpoint(&converted.touchpoint(), at, watch))
-            }
-            Err(rejected) if rejected.field == "receivedAt" || rejected.field == "body" => {
-                Err(rejected.into())
-            }
-            Err(rejected) => {
-                let why = format!("{} {}", rejected.field, rejected.reason);
-                *self.summary.rejected.entry(why).or_default() += 1;
-                Ok(())
-            }
-        };
-        self.converter = converter;
-        outcome
+        drop(records);
+        block.lines = lines;
+        block.wrong.take().map_or(Ok(()), Err)
     }
 
-    /// Log time must not run backwards.
-    fn order(&mut self, at: Timestamp) -> Result<()> {
-        if at < self.now {
-            bail!(
-                "receivedAt {} is before the line above it ({}): sort the file by receivedAt",
-                crate::rows::rfc3339(at),
-                crate::rows::rfc3339(self.now)
-            );
-        }
-        self.now = at;
-        self.summary.from.get_or_insert(at);
-        Ok(())
-    }
-
-    fn touchpoint(
+    fn line(
         &mut self,
-        touchpoint: &Touchpoint<'_>,
-        at: Timestamp,
+        line: Line,
+        records: &mut dyn Iterator<Item = &[u8]>,
         watch: &mut dyn Watch,
     ) -> Result<()> {
-        let record = TouchpointRecord::Touchpoint(touchpoint.clone());
-        match self.resolve(&record, at, watch)? {
-            Outcome::Duplicate => self.summary.duplicates += 1,
-            Outcome::Nobody => self.summary.nobody += 1,
-            Outcome::Erased => self.summary.erased += 1,
-            Outcome::Person(profile) => {
-                self.summary.touchpoints += 1;
-                self.summary.person(profile);
+        let (at, own) = match &line {
+            Line::Blank => return Ok(()),
+            Line::Refused(why) => {
+                *self.summary.rejected.entry(why.clone()).or_default() += 1;
                 return Ok(());
             }
+            Line::Touchpoint { at, records, .. } | Line::Person { at, records } => (*at, *records),
+            Line::All { at, .. } | Line::Publish { at, .. } => (*at, 0),
+        };
+        self.now = at;
+        self.summary.from.get_or_insert(at);
+        for bytes in records.take(own) {
+            self.apply(&decode_profile_record(bytes)?.record, at, watch)?;
         }
-        // Time passes all the same.
-        self.apply(&Record::Tick, at, watch)
-    }
-
-    fn resolve(
-        &mut self,
-        record: &TouchpointRecord<'_>,
-        at: Timestamp,
-        watch: &mut dyn Watch,
-    ) -> Result<Outcome> {
-        // A number of its own for each record: a profile's id is the place of its first touchpoint.
-        let place = LogPosition { partition: 0, offset: self.summary.lines };
-        let mut addressed = Vec::new();
-        let outcome = self.resolver.apply(place, at, record, &mut addressed);
-        for one in &addressed {
-            self.apply(&one.record, at, watch)?;
-        }
-        Ok(outcome)
-    }
-
-    fn command(&mut self, text: &str, watch: &mut dyn Watch) -> Result<()> {
-        let line = CommandLine::parse(text)?;
-        let at = line.received_at.as_deref().context("a command needs `receivedAt`")?;
-        let at = parse_rfc3339(at).context("receivedAt is not an RFC 3339 time")?;
-        self.order(at)?;
-        match line.order()? {
-            Order::All(command) => self.apply(&Record::Command(command), at, watch),
-            Order::Person(person, command) => {
-                let (identifier, profile) = named(&self.converter, &person)?;
-                let command = IdentifiedCommand { identifier, profile, command };
-                match self.resolve(&TouchpointRecord::Command(command), at, watch)? {
-                    Outcome::Person(_) => Ok(()),
-                    _ => bail!("nobody is known as `{person}` yet"),
-                }
+        match line {
+            Line::Touchpoint { outcome: Outcome::Person(profile), .. } => {
+                self.summary.touchpoints += 1;
+                self.summary.person(profile);
             }
-            Order::Publish(dir, transition) => {
-                let files = read_workspace(&self.base.join(dir))?;
-                let definitions = compiled(&files)?;
+            Line::Touchpoint { outcome, .. } => {
+                match outcome {
+                    Outcome::Duplicate => self.summary.duplicates += 1,
+                    Outcome::Nobody => self.summary.nobody += 1,
+                    _ => self.summary.erased += 1,
+                }
+                // Time passes all the same.
+                self.apply(&Record::Tick, at, watch)?;
+            }
+            Line::All { command, .. } => self.apply(&Record::Command(*command), at, watch)?,
+            Line::Publish { definitions, by, .. } => {
+                let (files, transition) = *by;
                 // Timers due by now still belong to the old version.
                 self.apply(&Record::Tick, at, watch)?;
                 self.mapping(&files, &definitions, &transition)?;
                 self.publish(definitions, transition);
-                Ok(())
             }
+            _ => {}
         }
+        Ok(())
     }
 
     /// Refuses a publish that would refuse itself in production: people have no place to go on.
@@ -248,10 +198,7 @@ impl Simulation {
     fn publish(&mut self, definitions: Arc<Definitions>, transition: Transition) {
         let version = definitions.version;
         self.versions.insert(version, Arc::clone(&definitions));
-        self.partition.install(Arc::clone(&definitions));
-        self.converter = Converter::new(&definitions);
-        self.resolver.set_rules(IdentityRules::of(&definitions));
-        self.definitions = definitions;
+        self.partition.install(definitions);
         let position = self.next_position();
         let now = self.now.max(self.partition.now());
         self.partition.apply(
@@ -341,26 +288,4 @@ pub(crate) fn named(
             bail!("`{person}` is no identifier: write email:a@b.c, customer_id:42 or a profile id")
         }
     }
-}
-
-/// Whether a line is an operator's command: its `type` says so.
-fn is_command(text: &str) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Kind<'a> {
-        #[serde(rename = "type", borrow, default)]
-        kind: Option<std::borrow::Cow<'a, str>>,
-    }
-    // Parsing every line twice would cost as much as converting it.
-    text.contains("\"command\"")
-        && serde_json::from_str::<Kind<'_>>(text)
-            .is_ok_and(|line| line.kind.as_deref() == Some("command"))
-}
-
-fn read_line(events: &mut dyn BufRead, line: &mut String, number: u64) -> Result<usize> {
-    let mut limited = std::io::Read::take(events, LINE_BYTES_MAX as u64 + 1);
-    let read = limited.read_line(line).with_context(|| format!("line {number} is not UTF-8"))?;
-    if read > LINE_BYTES_MAX {
-        bail!("line {number} is longer than {LINE_BYTES_MAX} bytes");
-    }
-    Ok(read)
 }

@@ -39,7 +39,10 @@ pub struct Summary {
     /// Limits that were reached, by name.
     pub limits: BTreeMap<Name, u64>,
     #[serde(skip)]
-    seen: HashSet<ProfileId>,
+    seen: HashSet<ProfileId, foldhash::fast::RandomState>,
+    /// The verdict being counted; its allocation is used again.
+    #[serde(skip)]
+    verdict: String,
     #[serde(skip)]
     weeks: BTreeMap<(ProfileId, i64), u32>,
 }
@@ -82,18 +85,15 @@ const MONDAY_SHIFT_MS: i64 = 3 * 86_400_000;
 impl Summary {
     /// Counts a decision.
     pub fn decision(&mut self, decision: &Decision) {
-        let verdict = match decision.reason {
-            Some(reason) => format!("{}: {}", decision.outcome.as_str(), reason.as_str()),
-            None => decision.outcome.as_str().to_owned(),
-        };
+        self.verdict.clear();
+        self.verdict.push_str(decision.outcome.as_str());
+        if let Some(reason) = decision.reason {
+            self.verdict.push_str(": ");
+            self.verdict.push_str(reason.as_str());
+        }
         let counts = self.journeys.entry(decision.journey.clone()).or_default();
-        *counts
-            .sends
-            .entry(decision.step.clone())
-            .or_default()
-            .entry(verdict.clone())
-            .or_default() += 1;
-        *self.verdicts.entry(verdict).or_default() += 1;
+        count(counts.sends.entry(decision.step.clone()).or_default(), &self.verdict);
+        count(&mut self.verdicts, &self.verdict);
         if matches!(decision.outcome, Outcome::Approve | Outcome::Reroute) {
             let week = (decision.at.0 + MONDAY_SHIFT_MS).div_euclid(WEEK_MS);
             *self.weeks.entry((decision.profile, week)).or_default() += 1;
@@ -149,6 +149,14 @@ impl Summary {
 
     fn journey(&mut self, name: &Name) -> &mut JourneyCounts {
         self.journeys.entry(name.clone()).or_default()
+    }
+}
+
+/// Counts one more of `what`.
+fn count(counts: &mut BTreeMap<String, u64>, what: &str) {
+    match counts.get_mut(what) {
+        Some(count) => *count += 1,
+        None => _ = counts.insert(what.to_owned(), 1),
     }
 }
 

@@ -36,6 +36,10 @@ fn places_are_shared_out_and_never_held_twice() {
     assert!(second.mine[0].1 > alone.mine[3].1, "another grant");
     let holders: Vec<_> = second.places.iter().map(|held| &*held.member).collect();
     assert_eq!(holders, ["a", "a", "a", "b", "b"]);
+    let mut seen = leases.look("engine").unwrap();
+    seen.places.sort_by_key(|held| held.place);
+    assert_eq!(seen.places.len(), 5);
+    assert_eq!(seen.members.iter().map(|(name, ..)| &**name).collect::<Vec<_>>(), ["a", "b"]);
     // A turn that is taken twice changes nothing.
     assert_eq!(turn(&leases, "b", &[]).mine, second.mine);
     leases.leave("engine", "b").unwrap();

@@ -14,6 +14,7 @@ const DISTRIBUTED: &[&str] = &[
     "partitions",
     "replication",
     "takeover",
+    "longest_call",
     "security",
     "username",
     "password",
@@ -33,6 +34,8 @@ const PARTITIONS_MAX: u32 = 1_024;
 const REPLICATION_MAX: u32 = 9;
 /// Shortest and longest time after which a silent process loses its partitions.
 const TAKEOVER_SECONDS: std::ops::RangeInclusive<i64> = 1..=60;
+/// Shortest and longest time after which a delivery without an answer is unknown.
+const LONGEST_CALL_SECONDS: std::ops::RangeInclusive<i64> = 5..=600;
 
 pub(super) fn load(table: &Table<'_>) -> Storage {
     let mut storage = Storage::default();
@@ -117,16 +120,16 @@ fn check(table: &Table<'_>, node: &Node, key: &str, text: &str) {
             format!("`replication` is {text}"),
             "write a number from 1 to 9: how many brokers hold each record",
         ),
-        "takeover" => {
-            let seconds = duration::parse(text).map(|time| time.0 / 1_000);
-            if !seconds.is_some_and(|seconds| TAKEOVER_SECONDS.contains(&seconds)) {
-                refuse(
-                    "bad-duration",
-                    format!("`takeover` is {text}"),
-                    "write 1s to 60s: after so long another process takes the partitions of one that is silent",
-                );
-            }
-        }
+        "takeover" if !seconds_in(text, TAKEOVER_SECONDS) => refuse(
+            "bad-duration",
+            format!("`takeover` is {text}"),
+            "write 1s to 60s: after so long another process takes the partitions of one that is silent",
+        ),
+        "longest_call" if !seconds_in(text, LONGEST_CALL_SECONDS) => refuse(
+            "bad-duration",
+            format!("`longest_call` is {text}"),
+            "write 5s to 10m: a delivery that has not been answered by then is unknown",
+        ),
         "security" if !SECURITY.contains(&text) => refuse(
             "unknown-value",
             format!("`security` is {text}"),
@@ -134,6 +137,10 @@ fn check(table: &Table<'_>, node: &Node, key: &str, text: &str) {
         ),
         _ => {}
     }
+}
+
+fn seconds_in(text: &str, range: std::ops::RangeInclusive<i64>) -> bool {
+    duration::parse(text).is_some_and(|time| range.contains(&(time.0 / 1_000)))
 }
 
 fn is_host_port(text: &str) -> bool {

@@ -1,0 +1,242 @@
+//! The edges of a process: gateway or health over HTTP, the admin service, the channels over gRPC.
+
+use crate::admin::Admin;
+use crate::health;
+use crate::node::{Node, NodeOptions};
+use crate::role::Role;
+use crate::workspace::secret;
+use anyhow::{Context, Result};
+use sojourn_channels::Channels;
+use sojourn_channels::render::{LinkBase, Links};
+use sojourn_channels::serve::Serve;
+use sojourn_channels::token::Signer;
+use sojourn_rules::{Channel, Workspace};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+/// Address of a gateway when nothing else is said.
+const GATEWAY_DEFAULT: &str = "127.0.0.1:8080";
+/// Any free port of this machine.
+const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// File in the data folder that names the admin service.
+pub(crate) const ADDRESS_FILE: &str = "admin.addr";
+
+/// Where a process can be reached.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// The gateway with health and metrics, or these alone.
+    pub front: SocketAddr,
+    /// The admin service, where there is a gateway.
+    pub admin: Option<SocketAddr>,
+    /// The channels, where this process serves them to others.
+    pub channels: Option<SocketAddr>,
+}
+
+/// Bound, and not serving yet.
+pub(crate) struct Listeners {
+    pub(crate) addresses: Addresses,
+    front: TcpListener,
+    admin: Option<TcpListener>,
+    channels: Option<TcpListener>,
+}
+
+impl Listeners {
+    pub(crate) fn bind(
+        runtime: &Runtime,
+        options: &NodeOptions,
+        workspace: &Workspace,
+    ) -> Result<Self> {
+        let roles = options.roles;
+        let gateway = roles.has(Role::Gateway);
+        let wanted = match (options.listen, gateway) {
+            (Some(address), _) => address,
+            (None, true) => gateway_address(workspace)?,
+            (None, false) => declared(workspace, "metrics")?.unwrap_or(ANY),
+        };
+        let front = runtime.block_on(bind(wanted, options.any_port))?;
+        let beside = |name: &str, here: bool| -> Result<Option<TcpListener>> {
+            if !here {
+                return Ok(None);
+            }
+            let wanted = declared(workspace, name)?.unwrap_or(ANY);
+            runtime.block_on(bind(wanted, options.any_port)).map(Some)
+        };
+        let admin = beside("admin", gateway)?;
+        // Who has every role in one process serves the channels to nobody.
+        let channels = beside("channels", roles.has(Role::Channels) && !roles.is_all())?;
+        let address = |listener: &Option<TcpListener>| {
+            listener.as_ref().map(TcpListener::local_addr).transpose()
+        };
+        let addresses = Addresses {
+            front: front.local_addr()?,
+            admin: address(&admin)?,
+            channels: address(&channels)?,
+        };
+        Ok(Self { addresses, front, admin, channels })
+    }
+}
+
+impl Node {
+    /// Serves what the roles of this process serve.
+    pub(crate) fn serve(
+        &mut self,
+        listeners: Listeners,
+        signer: Signer,
+        channels: Arc<Channels>,
+    ) -> Result<()> {
+        let runtime = self.runtime.as_ref().context("running")?;
+        let health = health::router(self.inner.shared.health.clone());
+        let router = match &self.inner.gateway {
+            Some(gateway) => gateway
+                .router()
+                .merge(health)
+                .merge(crate::pages::router(self.inner.clone(), signer))
+                .route_service("/sojourn.ingest.v1.IngestService/{*rest}", gateway.grpc())
+                .route_service(
+                    "/grpc.reflection.v1.ServerReflection/{*rest}",
+                    reflection().build_v1()?,
+                )
+                .route_service(
+                    "/grpc.reflection.v1alpha.ServerReflection/{*rest}",
+                    reflection().build_v1alpha()?,
+                )
+                .route_service(
+                    "/grpc.health.v1.Health/{*rest}",
+                    tonic_health::server::health_reporter().1,
+                ),
+            None => health,
+        };
+        runtime.spawn(async move {
+            if let Err(error) = axum::serve(listeners.front, router).await {
+                tracing::error!(%error, "HTTP is not served any more");
+            }
+        });
+        if let (Some(listener), Some(gateway)) = (listeners.admin, &self.inner.gateway) {
+            let (admin, front) = (listener.local_addr()?, self.addresses.front);
+            let file = self.backend.data.join(ADDRESS_FILE);
+            std::fs::write(&file, format!("{admin}\n{front}\n"))
+                .with_context(|| format!("cannot write {}", file.display()))?;
+            let server = tonic::transport::Server::builder()
+                .add_service(Admin::service(self.inner.clone()))
+                .add_service(gateway.import())
+                .serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener));
+            runtime.spawn(async move {
+                if let Err(error) = server.await {
+                    tracing::error!(%error, "the admin service stopped serving");
+                }
+            });
+        }
+        if let Some(listener) = listeners.channels {
+            let server = tonic::transport::Server::builder()
+                .add_service(Serve::new(channels))
+                .add_service(tonic_health::server::health_reporter().1)
+                .serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener));
+            let health = self.inner.shared.health.clone();
+            health.ready("channels");
+            runtime.spawn(async move {
+                if let Err(error) = server.await {
+                    tracing::error!(%error, "the channels are not served any more");
+                    health.failed("channels", error.to_string());
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(sojourn_proto::DESCRIPTORS)
+}
+
+/// The channels that this process delivers through: built here, or those of another process.
+pub(crate) fn channels(
+    runtime: &Runtime,
+    workspace: &Workspace,
+    options: &NodeOptions,
+) -> Result<Channels> {
+    let _inside = runtime.enter();
+    // TLS of SMTP and webhooks; a second installation is refused, and that is fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let context = sojourn_channels::Context {
+        file: "sojourn.yaml",
+        folder: &options.dir,
+        lookup: &secret,
+        clock: options.clock.clone(),
+    };
+    let elsewhere = options.channels.as_deref().filter(|_| !options.roles.has(Role::Channels));
+    let mut workspace = workspace.clone();
+    for channel in workspace.channels.values_mut().filter(|channel| &*channel.kind != "grpc") {
+        if let Some(url) = elsewhere {
+            *channel = remote(channel, url);
+        } else if &*channel.kind == "in_store" && !options.roles.has(Role::Gateway) {
+            tracing::warn!(
+                channel = %channel.name,
+                "a till is shown its prompts by the gateway's process: give it the role channels, \
+                 and start this one with --channels and its address"
+            );
+        }
+    }
+    Channels::build(&workspace, &context).map_err(|errors| {
+        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!(lines.join("\n"))
+    })
+}
+
+/// The same channel in another process.
+fn remote(channel: &Channel, url: &str) -> Channel {
+    let line = channel.settings.values().map(|(_, line)| *line).min().unwrap_or(0);
+    Channel {
+        kind: "grpc".into(),
+        settings: BTreeMap::from([("endpoint".into(), (url.into(), line))]),
+        ..channel.clone()
+    }
+}
+
+/// Links in messages: `public_url`, or the gateway's own address.
+pub(crate) fn links(workspace: &Workspace, addresses: &Addresses, signer: &Signer) -> Links {
+    let public = match workspace.settings.get("public_url") {
+        Some((url, _)) => url.to_string(),
+        None if addresses.admin.is_some() => format!("http://{}", addresses.front),
+        // The gateway is another process.
+        None => {
+            let listen = workspace.settings.get("listen.gateway");
+            let address = listen.map_or(GATEWAY_DEFAULT, |(text, _)| text);
+            format!("http://{address}")
+        }
+    };
+    Links::new(LinkBase { gateway: public.clone(), portal: public }, signer.clone())
+}
+
+fn gateway_address(workspace: &Workspace) -> Result<SocketAddr> {
+    match declared(workspace, "gateway")? {
+        Some(address) => Ok(address),
+        None => Ok(GATEWAY_DEFAULT.parse()?),
+    }
+}
+
+/// `listen.NAME` of sojourn.yaml.
+fn declared(workspace: &Workspace, name: &str) -> Result<Option<SocketAddr>> {
+    let Some((text, line)) = workspace.settings.get(&*format!("listen.{name}")) else {
+        return Ok(None);
+    };
+    let address = text.parse().with_context(|| {
+        format!("sojourn.yaml:{line}: listen.{name} `{text}` is no address; write 127.0.0.1:8080")
+    })?;
+    Ok(Some(address))
+}
+
+async fn bind(wanted: SocketAddr, any_port: bool) -> Result<TcpListener> {
+    match TcpListener::bind(wanted).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if any_port && error.kind() == std::io::ErrorKind::AddrInUse => {
+            Ok(TcpListener::bind(SocketAddr::new(wanted.ip(), 0)).await?)
+        }
+        Err(error) => Err(error).with_context(|| {
+            format!("cannot listen on {wanted}: set `listen` in sojourn.yaml, or stop what uses it")
+        }),
+    }
+}
