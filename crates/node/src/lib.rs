@@ -7,6 +7,7 @@
 mod admin;
 mod audit;
 mod backend;
+pub mod chance;
 mod changes;
 mod clock;
 mod definitions;
