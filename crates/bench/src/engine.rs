@@ -122,7 +122,7 @@ impl Bench {
         let log = Arc::new(Journal::open(&folder.join("log"), options, clock.clone())?);
         let store = Arc::new(FjallStore::open(&folder.join("state"), StoreOptions::default())?);
         let mut record = Vec::new();
-        let publish = Record::Publish { version: definitions.version };
+        let publish = Record::publish(definitions.version);
         encode_profile_record(None, false, &publish, &mut record);
         let appends = (0..run.partitions)
             .map(|partition| Append {

@@ -5,13 +5,13 @@ use crate::exit::{negative, unreachable};
 use crate::workspace;
 use anyhow::{Context, Result};
 use serde_json::Value;
+pub(crate) use sojourn_proto::admin::PublishRequest;
 use sojourn_proto::admin::admin_service_client::AdminServiceClient;
 use sojourn_proto::admin::import_service_client::ImportServiceClient;
 use sojourn_proto::admin::{
     DoctorRequest, GetDecisionRequest, GetPersonRequest, ImportRequest, ImportResponse,
-    OrderRequest, PublishRequest, SnapshotRequest, SnapshotResponse, TailRequest,
+    LedgerRequest, OrderRequest, SnapshotRequest, SnapshotResponse, TailRequest,
 };
-use sojourn_rules::Files;
 use std::path::Path;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -120,25 +120,22 @@ impl Admin {
         Ok(answer.into_inner().answer)
     }
 
-    /// Publishes files, or tells what that would change.
-    pub(crate) fn publish(
-        &mut self,
-        files: &Files,
-        plan: bool,
-        author: &str,
-        approver: &str,
-    ) -> Result<(String, Value)> {
-        let request = PublishRequest {
-            files: files.0.clone().into_iter().collect(),
-            plan,
-            author: author.to_owned(),
-            approver: approver.to_owned(),
-        };
+    /// Publishes, rolls back or approves, or tells what that would change.
+    pub(crate) fn publish(&mut self, request: PublishRequest) -> Result<(String, Value)> {
         let answer =
             self.runtime.block_on(self.client.publish(request)).map_err(fault)?.into_inner();
         let report = serde_json::from_slice(&answer.report_json)
             .context("the server's answer is no JSON")?;
         Ok((answer.version, report))
+    }
+
+    /// Rows of the audit log (`audit`), of the versions or of the proposals, oldest first.
+    pub(crate) fn ledger(&mut self, view: &str, limit: u32) -> Result<Vec<Value>> {
+        let request = LedgerRequest { view: view.to_owned(), limit };
+        let answer = self.runtime.block_on(self.client.ledger(request)).map_err(fault)?;
+        let answer: Value = serde_json::from_slice(&answer.into_inner().json)
+            .context("the server's answer is no JSON")?;
+        Ok(answer["rows"].as_array().cloned().unwrap_or_default())
     }
 
     /// Hands every record to `take` until it says no or the server ends the stream.

@@ -283,6 +283,10 @@ fn note(record: &Value, zone: Tz) -> Option<Shown> {
             };
             of_journey(words, Ink::Journey)
         }
+        "migrated" => {
+            let (version, step) = (text(record, "version"), text(record, "step"));
+            of_journey(format!("goes on in version {version} ({step})"), Ink::Journey)
+        }
         "ended" => of_journey(format!("ends: {}", end_words(&reason())), Ink::Journey),
         "converted" => {
             let value = record["value"]

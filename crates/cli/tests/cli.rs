@@ -351,6 +351,133 @@ fn the_demo_tells_its_story_over_http_and_keeps_every_cap() {
     }
 }
 
+fn edit(shop: &std::path::Path, file: &str, old: &str, new: &str) {
+    let path = shop.join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(old), "{file} has no `{old}`");
+    std::fs::write(path, text.replacen(old, new, 1)).unwrap();
+}
+
+/// Publish by every mode, roll back, two people, and the audit log over a restart.
+#[test]
+fn versions_come_and_go_with_people_inside() {
+    let dir = tempfile::tempdir().unwrap();
+    let shop = dir.path().join("shop");
+    let at = shop.to_str().unwrap();
+    assert_eq!(sojourn(&["init", at]).code, 0);
+    let server = up(&shop);
+    for (call, body) in [
+        ("identify", r#"{"userId":"ada","traits":{"email":"ada@example.com"}}"#),
+        ("track", r#"{"userId":"ada","event":"Order Completed","properties":{"order_id":"o1"}}"#),
+    ] {
+        let answer = server.post(&format!("/v1/{call}"), "dev-site-key", body);
+        assert!(answer.contains(" 200 "), "{answer}");
+    }
+    let run = |args: &[&str], code: i32| {
+        let run = sojourn(args);
+        assert_eq!(run.code, code, "{args:?}: {}{}", run.out, run.err);
+        run.out + &run.err
+    };
+    let stands = || {
+        let shown = sojourn(&["person", "show", "customer_id:ada", "--dir", at, "--json"]);
+        let shown: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
+        let runs: Vec<_> = shown["runs"].as_array().unwrap().clone();
+        let mine = runs.iter().filter(|run| run["journey"] == "post-purchase");
+        mine.map(|run| run["step"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    // A publish visits people a moment later.
+    let standing = |wanted: &[&str]| {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while stands() != wanted && std::time::Instant::now() < end {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        assert_eq!(stands(), wanted);
+    };
+    standing(&["eat"]);
+
+    // The step has another name: people have no place to go on, unless one says where.
+    edit(&shop, "journeys/post-purchase.yaml", "id: eat", "id: taste");
+    edit(&shop, "journeys/post-purchase.yaml", "wait: 4h", "wait: 6h");
+    let plan = run(&["publish", at, "--plan", "--existing", "migrate"], 1);
+    assert!(plan.contains("1 post-purchase at eat") && plan.contains("cannot go over"), "{plan}");
+    let refused = run(&["publish", at, "--existing", "migrate"], 1);
+    assert!(refused.contains("impossible-mapping") && refused.contains("--map"), "{refused}");
+    let nonsense = run(&["publish", at, "--migrate", "post-purchas"], 1);
+    assert!(nonsense.contains("no journey `post-purchas`"), "{nonsense}");
+    let map = ["publish", at, "--migrate", "post-purchase", "--map", "eat=taste", "--as", "ada"];
+    let published = run(&map, 0);
+    assert!(published.contains("post-purchase at eat") && published.contains("go on at taste"));
+    standing(&["taste"]);
+
+    let listed = run(&["versions", at], 0);
+    assert_eq!(listed.matches("runs now").count(), 1, "{listed}");
+    assert!(listed.contains("ada publishes version"), "{listed}");
+    assert!(listed.contains("post-purchase: the wait eat is removed"), "{listed}");
+
+    // Back, with people inside; then by two people.
+    let back = ["rollback", at, "--existing", "migrate", "--map", "taste=eat", "--as", "bo"];
+    assert!(run(&back, 0).contains("published version"));
+    standing(&["eat"]);
+    edit(&shop, "policy.yaml", "approvals: { publish: 1 }", "approvals: { publish: 2 }");
+    run(&["publish", at, "--existing", "stop", "--drain", "post-purchase", "--as", "ada"], 0);
+    standing(&["eat"]);
+    edit(&shop, "journeys/post-purchase.yaml", "wait: 6h", "wait: 5h");
+    let proposed = run(&["publish", at, "--existing", "stop", "--as", "ada"], 0);
+    assert!(proposed.contains("proposed version"), "{proposed}");
+    let proposals = run(&["versions", at, "--proposals", "--json"], 0);
+    let proposals: serde_json::Value = serde_json::from_str(&proposals).unwrap();
+    let id = proposals["proposals"][0]["id"].as_str().unwrap().to_owned();
+    let own = run(&["approve", at, &id, "--as", "ada"], 1);
+    assert!(own.contains("somebody else approves it"), "{own}");
+    assert!(run(&["approve", at, &id, "--as", "bo"], 0).contains("published version"));
+    standing(&[]);
+    // What was proposed on another version than the one that runs is not approved any more.
+    edit(&shop, "journeys/post-purchase.yaml", "wait: 5h", "wait: 7h");
+    run(&["publish", at, "--as", "ada"], 0);
+    let first = run(&["versions", at, "--proposals", "--json"], 0);
+    let first: serde_json::Value = serde_json::from_str(&first).unwrap();
+    let first = first["proposals"][0]["id"].as_str().unwrap().to_owned();
+    edit(&shop, "journeys/post-purchase.yaml", "wait: 7h", "wait: 8h");
+    run(&["publish", at, "--as", "cy"], 0);
+    let second = run(&["versions", at, "--proposals", "--json"], 0);
+    let second: serde_json::Value = serde_json::from_str(&second).unwrap();
+    let second = second["proposals"][1]["id"].as_str().unwrap().to_owned();
+    run(&["approve", at, &second, "--as", "bo"], 0);
+    let late = run(&["approve", at, &first, "--as", "bo"], 1);
+    assert!(late.contains("publish them anew"), "{late}");
+
+    run(&["kill", "email", "--dir", at, "--actor", "cy"], 0);
+    assert_eq!(server.terminate(), 0);
+    let again = up(&shop);
+    let audit = run(&["audit", at, "--json"], 0);
+    let audit: serde_json::Value = serde_json::from_str(&audit).unwrap();
+    let rows = audit["audit"].as_array().unwrap();
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| format!("{} {}", row["actor"].as_str().unwrap(), row["what"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "start start",
+            "ada publish",
+            "bo roll back",
+            "ada publish",
+            "ada propose",
+            "bo approve",
+            "ada publish",
+            "ada propose",
+            "cy propose",
+            "bo approve",
+            "cy publish",
+            "cy order"
+        ]
+    );
+    assert_eq!(rows[1]["maps"]["eat"], "taste");
+    assert_eq!(rows[6]["approved_by"], serde_json::json!(["bo"]));
+    assert_eq!(again.terminate(), 0);
+}
+
 /// The quick start and the operator's commands, against a running server.
 #[test]
 fn a_running_workspace_answers_every_question() {
@@ -430,14 +557,12 @@ fn a_running_workspace_answers_every_question() {
     assert_eq!(sojourn(&["explain", "d9-9-9", "--dir", at]).code, 1);
     assert_eq!(sojourn(&["person", "show", "email:nobody@x.y", "--dir", at]).code, 1);
 
-    let policy = shop.join("policy.yaml");
-    let text = std::fs::read_to_string(&policy).unwrap();
-    std::fs::write(&policy, text.replace("at_most: 3", "at_most: 2")).unwrap();
+    edit(&shop, "policy.yaml", "at_most: 3", "at_most: 2");
     let plan = sojourn(&["publish", at, "--plan"]);
     assert!(plan.out.contains("at_most: 2") && plan.out.contains("would be"), "{}", plan.out);
     assert!(plan.out.contains("cap weekly: limit 3 per local_week → 2 per"), "{}", plan.out);
     assert!(plan.out.contains("abandoned-cart: up to"), "{}", plan.out);
-    let published = sojourn(&["publish", at, "--author", "ada"]);
+    let published = sojourn(&["publish", at, "--as", "ada"]);
     assert_eq!(published.code, 0, "{}", published.err);
     assert!(published.out.contains("published version"), "{}", published.out);
 

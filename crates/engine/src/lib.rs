@@ -45,6 +45,7 @@ mod shortcut;
 mod step;
 mod timeline;
 mod timing;
+mod versions;
 
 pub use caps::{Send, SendState, Sends};
 pub use consent::{ConsentEntry, Consents, Statement, SuppressionEntry, Suppressions};
@@ -60,3 +61,4 @@ pub use mutation::plant;
 pub use partition::{Checkpoint, DecodeError, Partition, Wake};
 pub use profile::{Attribute, Held, Profile, Stored};
 pub use timeline::History;
+pub use versions::{Fate, Obstacle, Standing, fate};

@@ -28,6 +28,9 @@ pub const DIGEST_ITEMS_MAX: usize = sojourn_rules::limits::DIGEST_ITEMS_MAX;
 pub const SWEEP_PEOPLE_MAX: usize = 1_000;
 /// Time between two parts of the sweep, in milliseconds.
 pub const SWEEP_EVERY_MS: i64 = 100;
+/// Publishes that people who were not visited since still follow; the oldest go first, and whoever
+/// was not visited by then keeps their version.
+pub const PUBLICATIONS_MAX: usize = 64;
 /// How far before now the search for a schedule's next time begins: no change of the clocks skips
 /// more in a zone of today.
 pub const GAP_SEARCH_MINUTES: i64 = 180;

@@ -34,6 +34,10 @@ sojourn_model::planted_bugs! {
     ExitAtEndOfWait,
     /// IDN-1: the absorbed profile's sends are lost in a merge.
     MergeLosesSends,
+    /// TIM-1: a run that a publish moves to another version is lost.
+    MigrationLosesRun,
+    /// ACT-1: a run that went over to another version forgets what it has sent.
+    MigrationForgetsSends,
 }
 
 pub(crate) use planted as mutated;

@@ -17,7 +17,9 @@ use crate::{Effect, Effects, Limits, OwnedRecord};
 use hashbrown::HashMap;
 use merging::Parked;
 use serde::{Deserialize, Serialize};
-use sojourn_model::{DurationMs, LogPosition, MergeId, ProfileId, Record, Timestamp, VersionId};
+use sojourn_model::{
+    DurationMs, LogPosition, MergeId, ProfileId, Record, Timestamp, Transition, VersionId,
+};
 use sojourn_rules::{Definitions, Jurisdictions};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -271,7 +273,7 @@ impl Partition {
         match record {
             Record::Tick => {}
             Record::Command(command) => self.command(position, command, effects),
-            Record::Publish { version } => self.publish(*version),
+            Record::Publish { version, transition } => self.publish(*version, transition),
             _ => {
                 let id = record.profile().expect("the others concern all");
                 let at = At { position, offset: position.offset, now: log_time };
@@ -487,16 +489,20 @@ impl Partition {
         }
     }
 
-    fn publish(&mut self, version: VersionId) {
+    fn publish(&mut self, version: VersionId, transition: &Transition) {
         assert!(
             self.shared.versions.contains_key(&version),
             "the owner installs a version before it applies its Publish"
         );
         self.current = Some(version);
         self.published.insert(version);
+        self.keep_publication(version, transition);
         // Only here, at a place of the log: what a restart forgets, a replay must forget (DET-1).
-        let pins = &self.registers.pins;
-        self.published.retain(|known| *known == version || pins.contains_key(known));
+        let Registers { pins, publications, .. } = &self.registers;
+        let needed = |known: &VersionId| {
+            pins.contains_key(known) || publications.iter().any(|one| one.version == *known)
+        };
+        self.published.retain(|known| *known == version || needed(known));
         self.derive();
         let now = self.now;
         self.registers.rates.retain(|_, free| *free > now);

@@ -8,6 +8,7 @@ use crate::identity::Undo;
 use crate::journey::{Appointment, Entries, Occurred, Run, RunId};
 use crate::timeline::History;
 use crate::timing::{ZoneFacts, ZoneUsed, zone_of};
+use crate::versions::Moved;
 use serde::{Deserialize, Serialize};
 use sojourn_model::{
     Identifier, IdentifierKind, MergeId, Name, ProfileId, Timestamp, Value, ZoneSource,
@@ -145,6 +146,8 @@ pub struct Profile {
     pub(crate) fatigue: Fatigue,
     /// Runs whose message was given an instant by the rate of its journey.
     pub(crate) slots: Vec<(RunId, Timestamp)>,
+    /// What runs that went over to another version keep of the ones before.
+    pub(crate) moved: Vec<Moved>,
     #[serde(skip)]
     pub(crate) revision: Revision,
 }
@@ -180,6 +183,7 @@ impl Profile {
             confirmed: Consents::default(),
             fatigue: Fatigue::default(),
             slots: Vec::new(),
+            moved: Vec::new(),
             revision: Revision::default(),
         }
     }

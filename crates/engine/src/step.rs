@@ -84,6 +84,10 @@ pub(crate) struct Registers {
     pub(crate) sweep: Option<crate::partition::Sweep>,
     /// Paces of schedules, by journey.
     pub(crate) paces: BTreeMap<Name, crate::pace::Pace>,
+    /// Publishes that not everybody may have followed, oldest first; the last one at least. Stored
+    /// beside.
+    #[serde(skip)]
+    pub(crate) publications: Vec<crate::versions::Publication>,
 }
 
 /// An attribute that was said.
@@ -501,6 +505,7 @@ impl Step<'_> {
             self.unpin(version);
         }
         self.profile.runs.clear();
+        self.profile.moved.clear();
         let profile = self.profile.id;
         for action in self.profile.sends.cancel(|_| true) {
             self.effects.push(Effect::Cancel { profile, action, reason: Reason::Erased });

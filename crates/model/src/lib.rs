@@ -14,6 +14,7 @@ mod planted;
 mod record;
 mod time;
 mod touchpoint;
+mod transition;
 mod value;
 
 pub use action::{Action, ActionId, MessageClass, QUIET_TRUST, Receipt, ReceiptOutcome, is_call};
@@ -26,4 +27,5 @@ pub use note::{Note, NoteKind};
 pub use record::Record;
 pub use time::{DurationMs, Timestamp, ZoneSource};
 pub use touchpoint::{Touchpoint, event_names};
+pub use transition::{Existing, StepMap, Transition};
 pub use value::Value;

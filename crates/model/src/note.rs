@@ -43,4 +43,6 @@ pub enum NoteKind {
     Unmerged { into: ProfileId },
     /// A limit refused or trimmed something.
     Limit { what: Name, limit: u64 },
+    /// A publish moved a run to another version; it stands at this step of it.
+    Migrated { journey: Name, run_key: RunKey, version: Name, step: Name, until: Option<Timestamp> },
 }

@@ -1,6 +1,6 @@
 //! Records of the `profiles` log: the engine's only input.
 
-use crate::{Command, Identifier, MergeId, ProfileId, Touchpoint, VersionId};
+use crate::{Command, Identifier, MergeId, ProfileId, Touchpoint, Transition, VersionId};
 
 /// One record of the `profiles` log.
 #[derive(Debug, Clone)]
@@ -72,12 +72,19 @@ pub enum Record<'a> {
     Publish {
         /// The version; its content is in the store.
         version: VersionId,
+        /// What becomes of the runs that are on their way.
+        transition: Transition,
     },
     /// Moves time and nothing else.
     Tick,
 }
 
 impl Record<'_> {
+    /// A version goes live, and whoever is on their way keeps the one they are on.
+    pub fn publish(version: VersionId) -> Self {
+        Self::Publish { version, transition: Transition::default() }
+    }
+
     /// The profile whose state this record needs, if any.
     pub fn profile(&self) -> Option<ProfileId> {
         match self {

@@ -1,9 +1,8 @@
 //! gRPC `AdminService`: what the command line asks of a running node.
 
-use crate::definitions::Published;
 use crate::node::{Inner, append_to_all};
 use crate::simulate::{CommandLine, Order, named};
-use crate::tail;
+use crate::{publishing, tail};
 use bytes::Bytes;
 use serde_json::json;
 use sojourn_gateway::message::Converter;
@@ -12,11 +11,10 @@ use sojourn_ports::{Append, GateMark, Topic};
 use sojourn_proto::admin::admin_service_server::{AdminService, AdminServiceServer};
 use sojourn_proto::admin::{
     DoctorRequest, DoctorResponse, GetDecisionRequest, GetDecisionResponse, GetPersonRequest,
-    GetPersonResponse, OrderRequest, OrderResponse, PublishRequest, PublishResponse,
-    SnapshotRequest, SnapshotResponse, TailRequest, TailResponse,
+    GetPersonResponse, LedgerRequest, LedgerResponse, OrderRequest, OrderResponse, PublishRequest,
+    PublishResponse, SnapshotRequest, SnapshotResponse, TailRequest, TailResponse,
 };
 use sojourn_proto::{IdentifiedCommand, encode_identified_command};
-use sojourn_rules::{Files, Severity};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -93,8 +91,20 @@ impl AdminService for Admin {
     async fn publish(&self, request: Request<PublishRequest>) -> Answer<PublishResponse> {
         let request = request.into_inner();
         self.0.settled().await;
-        let answer = self.blocking(move |inner| publish(inner, request)).await?;
+        let answer = self.blocking(move |inner| publishing::answer(inner, request)).await?;
         Ok(Response::new(answer))
+    }
+
+    async fn ledger(&self, request: Request<LedgerRequest>) -> Answer<LedgerResponse> {
+        let LedgerRequest { view, limit } = request.into_inner();
+        self.0.settled().await;
+        let json = self
+            .blocking(move |inner| {
+                let rows = inner.ledger(&view, usize::try_from(limit)?)?;
+                Ok(serde_json::to_vec(&json!({ "rows": rows }))?)
+            })
+            .await?;
+        Ok(Response::new(LedgerResponse { json }))
     }
 
     type TailStream = ReceiverStream<Result<TailResponse, Status>>;
@@ -150,12 +160,7 @@ fn order(inner: &Inner, json: &[u8], actor: &str) -> anyhow::Result<String> {
             }
             let said = describe(&command);
             append_to_all(&*inner.shared.log, &Record::Command(command))?;
-            let audit = Command::Audit {
-                actor: actor.into(),
-                at: inner.shared.clock.now(),
-                text: said.as_str().into(),
-            };
-            append_to_all(&*inner.shared.log, &Record::Command(audit))?;
+            ordered(inner, actor, &said)?;
             Ok(said)
         }
         Order::Person(person, command) => {
@@ -177,10 +182,19 @@ fn order(inner: &Inner, json: &[u8], actor: &str) -> anyhow::Result<String> {
                 .log
                 .append(vec![Append { topic: Topic::Touchpoints, partition: 0, values }], None)?;
             inner.shared.log.sync()?;
+            // Of an erased person nothing is written, not even that it was they.
+            let whom = if line.command == "erase" { "a person" } else { &*person };
+            ordered(inner, actor, &format!("{} is ordered for {whom}", line.command))?;
             Ok(format!("{} is ordered for {person}", line.command))
         }
-        Order::Publish(_) => anyhow::bail!("publish by `sojourn publish`"),
+        Order::Publish(..) => anyhow::bail!("publish by `sojourn publish`"),
     }
+}
+
+/// Keeps in the audit log who ordered what.
+fn ordered(inner: &Inner, actor: &str, said: &str) -> anyhow::Result<()> {
+    let entry = json!({ "what": "order", "said": said });
+    crate::audit::record(&*inner.shared.log, &*inner.shared.clock, actor, &entry)
 }
 
 fn describe(command: &Command) -> String {
@@ -200,92 +214,6 @@ fn describe(command: &Command) -> String {
         Command::Release { target: what } => format!("{} may go out again", target(what)),
         other => format!("{other:?}"),
     }
-}
-
-/// Plans or publishes.
-fn publish(inner: &Inner, mut request: PublishRequest) -> anyhow::Result<PublishResponse> {
-    let files = Files(std::mem::take(&mut request.files).into_iter().collect());
-    let draft = files.version();
-    let before = inner.definitions.current()?;
-    let old = match before {
-        Some(version) => inner.definitions.files(version)?,
-        None => Files::default(),
-    };
-    let compiled = sojourn_rules::compile(&files);
-    let errors = compiled.findings.iter().any(|finding| finding.severity == Severity::Error);
-    let needed = match before {
-        Some(version) => inner.definitions.get(version)?.policy.approvals_publish,
-        None => 1,
-    };
-    if !request.plan && needed > 1 {
-        let (author, approver) = (request.author.trim(), request.approver.trim());
-        if approver.is_empty() || author == approver {
-            anyhow::bail!(
-                "the policy wants {needed} people to publish: name somebody else than the author with --approver"
-            );
-        }
-    }
-    let running = before.map(|version| inner.definitions.get(version)).transpose()?;
-    let words = compiled
-        .definitions
-        .as_deref()
-        .map_or_else(Vec::new, |draft| crate::changes::in_words(running.as_deref(), draft));
-    let costs = compiled.definitions.as_deref().map(crate::changes::costs).unwrap_or_default();
-    let published = if errors || request.plan {
-        false
-    } else {
-        tracing::info!(version = %draft, author = request.author, approver = request.approver, "publishing");
-        let published = matches!(inner.publish(&files)?, Published::Version(..));
-        if published {
-            let audit = Command::Audit {
-                actor: request.author.as_str().into(),
-                at: inner.shared.clock.now(),
-                text: publish_record(&request, draft, &words, &compiled.levels).as_str().into(),
-            };
-            append_to_all(&*inner.shared.log, &Record::Command(audit))?;
-        }
-        published
-    };
-    let runs = inner.queries.live_runs()?;
-    let report = json!({
-        "findings": compiled.findings,
-        "levels": compiled.levels,
-        "words": words,
-        "messages_per_entry": costs,
-        "published": published,
-        "from": before.map(|version| version.to_string()),
-        "files": crate::diff::files(&old, &files),
-        "journeys": crate::diff::journeys(&old, &files, &runs),
-    });
-    Ok(PublishResponse { version: draft.to_string(), report_json: serde_json::to_vec(&report)? })
-}
-
-/// Characters of a publish's record in the audit log (LIM-1).
-const PUBLISH_RECORD_MAX: usize = 8_000;
-
-/// What the audit log keeps of a publish: the version, who approved it, what it changes, and the
-/// rules of the lint that it sets aside with their reasons.
-fn publish_record(
-    request: &PublishRequest,
-    version: sojourn_model::VersionId,
-    words: &[String],
-    levels: &[sojourn_rules::AppliedLevel],
-) -> String {
-    let mut text = format!("publishes version {version}");
-    if !request.approver.is_empty() {
-        text.push_str(&format!(", approved by {}", request.approver));
-    }
-    for level in levels {
-        let rule = &level.setting.rule;
-        let to =
-            level.setting.level.map_or("off".to_owned(), |to| format!("{to:?}").to_lowercase());
-        text.push_str(&format!("; lint {rule} is {to}: {}", level.setting.because));
-    }
-    for sentence in words {
-        text.push_str("; ");
-        text.push_str(sentence);
-    }
-    text.chars().take(PUBLISH_RECORD_MAX).collect()
 }
 
 /// A row of the tail.

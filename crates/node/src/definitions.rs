@@ -49,9 +49,9 @@ impl DefinitionStore {
     }
 
     /// Writes one row. Claimed for each: several processes may publish, one after the other.
-    fn write(&self, space: Space, key: Bytes, value: Bytes) -> Result<()> {
+    fn write(&self, space: Space, key: Bytes, value: Option<Bytes>) -> Result<()> {
         let claim = self.store.claim(OWNER)?;
-        let writes = vec![Write { space, key, value: Some(value) }];
+        let writes = vec![Write { space, key, value }];
         let position = claim.position.unwrap_or(0);
         self.store.checkpoint(OWNER, claim.epoch, Checkpoint { position, writes })?;
         Ok(())
@@ -132,15 +132,34 @@ impl DefinitionStore {
             log.sync()?;
         }
         let key = Bytes::copy_from_slice(&definitions.version.0.to_be_bytes());
-        self.write(Space::Content, key, json)?;
+        self.write(Space::Content, key, Some(json))?;
         self.compiled.lock().insert(definitions.version, Arc::clone(&definitions));
         Ok(Published::Version(definitions, result.findings))
+    }
+
+    /// Keeps something beside the versions under a name, or forgets it.
+    pub(crate) fn keep(&self, name: &str, value: Option<Vec<u8>>) -> Result<()> {
+        let key = Bytes::copy_from_slice(name.as_bytes());
+        self.write(Space::Meta, key, value.map(Bytes::from))
+    }
+
+    /// What is kept under names that begin so, in their order.
+    pub(crate) fn kept(&self, prefix: &str) -> Result<Vec<Vec<u8>>> {
+        let mut found = Vec::new();
+        self.store.scan(OWNER, Space::Meta, prefix.as_bytes(), None, &mut |key, value| {
+            let ours = key.starts_with(prefix.as_bytes());
+            if ours {
+                found.push(value.to_vec());
+            }
+            ours
+        })?;
+        Ok(found)
     }
 
     /// Notes which version holds from now on, for roles that start later.
     pub fn set_current(&self, version: VersionId) -> Result<()> {
         let value = Bytes::copy_from_slice(&version.0.to_be_bytes());
-        self.write(Space::Meta, Bytes::from_static(CURRENT), value)
+        self.write(Space::Meta, Bytes::from_static(CURRENT), Some(value))
     }
 }
 

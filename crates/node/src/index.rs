@@ -6,12 +6,13 @@
 use crate::seen::Seen;
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use sojourn_model::{ActionId, DecisionId, ProfileId, Record, Timestamp};
+use sojourn_model::{ActionId, Command, DecisionId, ProfileId, Record, Timestamp};
 use sojourn_ports::{Checkpoint, Entry, Log, LogError, ReadLimit, Space, StateStore, Topic, Write};
 use sojourn_proto::{
     DecisionRecord, DispatchKind, decode_decision_record, decode_dispatch_record,
     decode_profile_record,
 };
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Records taken up in one turn (LIM-1).
@@ -19,6 +20,8 @@ const TURN_RECORDS_MAX: usize = 8_192;
 /// Bytes taken up in one turn.
 const TURN_BYTES_MAX: usize = 8 << 20;
 
+/// Orders stand in every partition; their audit is read from this one.
+const AUDITED: u16 = 0;
 /// What is followed.
 const TOPICS: [Topic; 3] = [Topic::Profiles, Topic::Decisions, Topic::Dispatch];
 
@@ -110,6 +113,10 @@ impl Indexer {
                     continue;
                 }
                 match follower.topic {
+                    Topic::Profiles if follower.partition == AUDITED => {
+                        person_keys(entry, &mut writes);
+                        audit_keys(entry, &mut writes);
+                    }
                     Topic::Profiles => person_keys(entry, &mut writes),
                     Topic::Decisions => decision_keys(entry, &mut writes),
                     _ => dispatch_keys(entry, &mut writes),
@@ -170,6 +177,19 @@ fn person_keys(entry: &Entry, writes: &mut Vec<Write>) {
     {
         let at = touchpoint.occurred_at.map_or(entry.log_time, |at| at.min(entry.log_time));
         put(writes, person_key(profile, at, entry.offset), entry.offset);
+    }
+}
+
+/// Who ordered what. Kept whole, so that it outlives the log's retention.
+fn audit_keys(entry: &Entry, writes: &mut Vec<Write>) {
+    if let Ok(record) = decode_profile_record(&entry.value)
+        && let Record::Command(Command::Audit { actor, text, .. }) = record.record
+    {
+        let row = crate::audit::row(entry.log_time, &actor, &text);
+        let mut key = vec![b'u'];
+        key.extend(entry.offset.to_be_bytes());
+        let value = Some(Bytes::from(row.to_string()));
+        writes.push(Write { space: Space::Index, key: key.into(), value });
     }
 }
 
@@ -250,6 +270,25 @@ impl Index {
             entries.extend(self.read(topic, *partition, *offset)?);
         }
         Ok(entries)
+    }
+
+    /// The newest `limit` rows of the audit log, oldest first.
+    pub(crate) fn audit(&self, limit: usize) -> Result<Vec<serde_json::Value>> {
+        let mut rows = VecDeque::new();
+        let mut damaged = false;
+        let owner = owner(Topic::Profiles, AUDITED);
+        self.store.scan(&owner, Space::Index, b"u", Some(b"v"), &mut |_, value| {
+            if rows.len() >= limit {
+                rows.pop_front();
+            }
+            match serde_json::from_slice(value) {
+                Ok(row) => rows.push_back(row),
+                Err(_) => damaged = true,
+            }
+            true
+        })?;
+        anyhow::ensure!(!damaged, "a row of the audit log is damaged");
+        Ok(rows.into())
     }
 
     /// The record of a decision.

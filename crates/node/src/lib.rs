@@ -5,6 +5,7 @@
 //! [`Queries`] answers what people ask.
 
 mod admin;
+mod audit;
 mod backend;
 pub mod chance;
 mod changes;
@@ -20,6 +21,7 @@ mod node;
 mod pages;
 mod person;
 mod positions;
+mod publishing;
 mod queries;
 pub mod rehearse;
 mod role;
@@ -33,6 +35,7 @@ mod spawn;
 mod storage;
 mod tail;
 mod tenure;
+mod transition;
 mod why_not;
 mod workspace;
 

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use sojourn_channels::Prompts;
 use sojourn_gateway::{Gateway, People, Sizes};
 use sojourn_identity::IdentityRules;
-use sojourn_model::{Identifier, ProfileId, Record, VersionId};
+use sojourn_model::{Identifier, ProfileId, Record, Transition, VersionId};
 use sojourn_ports::{Append, Clock, IdentityGraph, Log, MarkKeeper, Topic};
 use sojourn_proto::encode_profile_record;
 use sojourn_rules::{Definitions, Files};
@@ -98,7 +98,8 @@ pub(crate) struct Inner {
     pub(crate) settles: Arc<Settles>,
     /// The version that the roles of this process go by that do not read it in the log.
     pub(crate) running: Mutex<Arc<Definitions>>,
-    publishing: Mutex<()>,
+    /// Held by whoever publishes.
+    pub(crate) publishing: Mutex<()>,
 }
 
 struct KnownPeople(Arc<dyn IdentityGraph>);
@@ -130,7 +131,7 @@ impl Node {
             (backend.log.clone(), backend.store.clone(), backend.graph.clone());
         let kept = backend.shared().map(|_| log.clone());
         let definitions = Arc::new(DefinitionStore::open(store.clone(), kept));
-        let current = first_version(&definitions, &*log, &files, roles)?;
+        let current = first_version(&definitions, &*log, &*options.clock, &files, roles)?;
         let workspace = resolved_for(&current, roles)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -272,12 +273,12 @@ impl Node {
 impl Inner {
     /// Publishes files: content into the store, then a record to every partition, then the roles
     /// that do not read the log.
-    pub(crate) fn publish(&self, files: &Files) -> Result<Published> {
-        let _one_at_a_time = self.publishing.lock();
+    /// One at a time: the caller holds `publishing`.
+    pub(crate) fn publish(&self, files: &Files, transition: Transition) -> Result<Published> {
         let published = self.definitions.store(files)?;
         if let Published::Version(definitions, _) = &published {
             resolved_for(definitions, self.roles)?;
-            append_publish(&*self.shared.log, definitions.version)?;
+            append_publish(&*self.shared.log, definitions.version, transition)?;
             self.definitions.set_current(definitions.version)?;
             self.take(definitions)?;
         }
@@ -404,11 +405,12 @@ async fn until(reached: impl Fn() -> bool, pause: Duration) {
 fn first_version(
     store: &DefinitionStore,
     log: &dyn Log,
+    clock: &dyn Clock,
     files: &Files,
     roles: Roles,
 ) -> Result<Arc<Definitions>> {
     if roles.is_all() {
-        return take_up(store, log, files);
+        return take_up(store, log, clock, files);
     }
     let mut waited = Duration::ZERO;
     loop {
@@ -419,7 +421,7 @@ fn first_version(
             return store.get(version);
         }
         if roles.has(Role::Gateway) {
-            return take_up(store, log, files);
+            return take_up(store, log, clock, files);
         }
         if waited >= FIRST_VERSION_MAX {
             bail!(
@@ -432,7 +434,12 @@ fn first_version(
 }
 
 /// The definitions to run with: the folder's, published if they are new.
-fn take_up(store: &DefinitionStore, log: &dyn Log, files: &Files) -> Result<Arc<Definitions>> {
+fn take_up(
+    store: &DefinitionStore,
+    log: &dyn Log,
+    clock: &dyn Clock,
+    files: &Files,
+) -> Result<Arc<Definitions>> {
     let draft = files.version();
     if let Some(current) = store.current()? {
         let running = store.get(current)?;
@@ -450,16 +457,22 @@ fn take_up(store: &DefinitionStore, log: &dyn Log, files: &Files) -> Result<Arc<
             bail!("the definitions have errors:\n{}", lines.join("\n"))
         }
         Published::Version(definitions, _) => {
-            append_publish(log, definitions.version)?;
+            append_publish(log, definitions.version, Transition::default())?;
             store.set_current(definitions.version)?;
+            let entry = serde_json::json!({
+                "what": "start",
+                "version": definitions.version.to_string(),
+                "said": "the folder's files are taken up at the start",
+            });
+            crate::audit::record(log, clock, "start", &entry)?;
             Ok(definitions)
         }
     }
 }
 
 /// Appends `Publish` to every partition and waits until it is durable.
-fn append_publish(log: &dyn Log, version: VersionId) -> Result<()> {
-    append_to_all(log, &Record::Publish { version })
+fn append_publish(log: &dyn Log, version: VersionId, transition: Transition) -> Result<()> {
+    append_to_all(log, &Record::Publish { version, transition })
 }
 
 /// Appends a record to every partition of `profiles`, durable on return.

@@ -3,11 +3,16 @@
 use crate::rows::{optional, rfc3339};
 use serde_json::{Value, json};
 use sojourn_engine::{ConsentEntry, Profile, Run, RunState, Statement};
-use sojourn_model::{SuppressionKind, Timestamp};
+use sojourn_model::{SuppressionKind, Timestamp, VersionId};
 use sojourn_rules::Definitions;
+use std::sync::Arc;
 
-/// Everything that `show` shows.
-pub(crate) fn show(profile: &Profile, definitions: &Definitions) -> Value {
+/// Everything that `show` shows. A run's step is named by the version that it is on: `version`.
+pub(crate) fn show(
+    profile: &Profile,
+    definitions: &Definitions,
+    version: &dyn Fn(VersionId) -> Option<Arc<Definitions>>,
+) -> Value {
     let identifiers: Value = profile
         .identifiers
         .iter()
@@ -51,7 +56,7 @@ pub(crate) fn show(profile: &Profile, definitions: &Definitions) -> Value {
         "zone_source": format!("{source:?}").to_lowercase(),
         "segments": profile.segment_names(),
         "created_at": Value::Null,
-        "runs": profile.runs.iter().filter(|run| run.live()).map(|run| running(run, definitions)).collect::<Value>(),
+        "runs": profile.runs.iter().filter(|run| run.live()).map(|run| running(run, version(run.version).as_deref())).collect::<Value>(),
         "sends": sends,
         "merged": [],
         "consents": consents(profile),
@@ -59,7 +64,7 @@ pub(crate) fn show(profile: &Profile, definitions: &Definitions) -> Value {
     })
 }
 
-fn running(run: &Run, definitions: &Definitions) -> Value {
+fn running(run: &Run, definitions: Option<&Definitions>) -> Value {
     let until: Option<Timestamp> = match &run.state {
         RunState::Wait { due }
         | RunState::Throttle { due }
@@ -69,9 +74,8 @@ fn running(run: &Run, definitions: &Definitions) -> Value {
         RunState::Deferred(candidate) => Some(candidate.wake()),
         RunState::Moving | RunState::Held { .. } | RunState::Ended { .. } => None,
     };
-    // The step's name is the current version's when the run's own is not at hand.
     let step = definitions
-        .journey(&run.journey)
+        .and_then(|definitions| definitions.journey(&run.journey))
         .and_then(|journey| journey.steps.get(usize::from(run.step)))
         .map_or_else(|| run.step.to_string(), |step| step.id.to_string());
     let key = run.key.as_ref().map(|key| {
@@ -81,6 +85,7 @@ fn running(run: &Run, definitions: &Definitions) -> Value {
         "journey": &*run.journey,
         "run_key": key,
         "step": step,
+        "version": run.version.to_string(),
         "entered_at": rfc3339(run.entered_at),
         "until": until.map(rfc3339),
     })

@@ -7,7 +7,7 @@ use crate::{rows, simulate};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use serde_json::{Value, json};
-use sojourn_engine::{Partition, Profile, Stored};
+use sojourn_engine::{Partition, Standing, Stored};
 use sojourn_gateway::message::Converter;
 use sojourn_identity::{canonical, find};
 use sojourn_model::{ActionId, DecisionId, ProfileId, Record};
@@ -80,7 +80,10 @@ impl Queries {
         let limit = if limit == 0 { ROWS_DEFAULT } else { limit.min(ROWS_MAX) };
         let profile = self.person(person)?;
         let mut answer = match self.stored(profile)? {
-            Some(Stored::Live(state)) => crate::person::show(&state, &*self.current()?),
+            Some(Stored::Live(state)) => {
+                let version = |version| self.definitions.get(version).ok();
+                crate::person::show(&state, &*self.current()?, &version)
+            }
             Some(Stored::Erased) => json!({"erased": true}),
             _ => json!({}),
         };
@@ -204,15 +207,15 @@ impl Queries {
         Ok((sentence, rows::decision(&decision, definitions.as_deref())))
     }
 
-    /// How many runs of each journey stand at the moment, from the stored profiles.
-    pub fn live_runs(&self) -> Result<std::collections::BTreeMap<String, u64>> {
-        let mut counts = std::collections::BTreeMap::new();
+    /// Where live runs stand at the moment, from the stored profiles.
+    pub(crate) fn standing(&self) -> Result<Standing> {
+        let mut standing = Standing::default();
         for partition in 0..self.log.partitions(Topic::Profiles) {
             let owner = sojourn_worker::owner_name(partition);
             let mut broken = None;
             self.store.scan(&owner, Space::Profile, &[], None, &mut |_, bytes| {
                 match Partition::decode_profile(bytes) {
-                    Ok(Stored::Live(profile)) => count_runs(&profile, &mut counts),
+                    Ok(Stored::Live(profile)) => standing.add(&profile),
                     Ok(_) => {}
                     Err(error) => broken = Some(error),
                 }
@@ -222,13 +225,7 @@ impl Queries {
                 return Err(error.into());
             }
         }
-        Ok(counts)
-    }
-}
-
-fn count_runs(profile: &Profile, counts: &mut std::collections::BTreeMap<String, u64>) {
-    for run in profile.runs.iter().filter(|run| run.live()) {
-        *counts.entry(run.journey.to_string()).or_default() += 1;
+        Ok(standing)
     }
 }
 

@@ -79,6 +79,7 @@ impl Story {
                 self.entered.push(at);
             }
             NoteKind::Moved { journey, step, until, .. }
+            | NoteKind::Migrated { journey, step, until, .. }
                 if **journey == *wanted && self.moved.as_ref().is_none_or(|one| one.0 <= at) =>
             {
                 self.moved = Some((at, step.clone(), *until));

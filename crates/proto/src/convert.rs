@@ -2,7 +2,10 @@
 
 use crate::log;
 use crate::wire::{self, Reader, Sink, WireError};
-use sojourn_model::{Command, Identifier, IdentifierKind, KillTarget, Name, Timestamp};
+use sojourn_model::{
+    Command, Existing, Identifier, IdentifierKind, KillTarget, Name, StepMap, Timestamp,
+    Transition, VersionId,
+};
 
 /// The written kind in two parts, so that nothing is put together: `social:` and the network.
 #[inline]
@@ -130,6 +133,48 @@ pub(crate) fn command_to_wire(command: &Command) -> log::Command {
         }
     }
     wire
+}
+
+/// A publish for the wire; draining leaves no more than the version.
+pub(crate) fn publish_to_wire(version: VersionId, transition: &Transition) -> log::Publish {
+    let word = |existing: Existing| match existing {
+        Existing::Drain => String::new(),
+        other => other.as_str().to_owned(),
+    };
+    let journeys = transition.journeys.iter().map(|(journey, existing)| log::JourneyExisting {
+        journey: journey.to_string(),
+        existing: existing.as_str().to_owned(),
+    });
+    let maps = transition.maps.iter().map(|map| log::StepMap {
+        journey: map.journey.as_ref().map_or_else(String::new, ToString::to_string),
+        old: map.old.to_string(),
+        new: map.new.to_string(),
+    });
+    log::Publish {
+        version: version.0,
+        existing: word(transition.existing),
+        journeys: journeys.collect(),
+        maps: maps.collect(),
+    }
+}
+
+pub(crate) fn transition_from_wire(wire: &log::Publish) -> Result<Transition, WireError> {
+    let existing = |word: &str| match word {
+        "" => Ok(Existing::Drain),
+        word => Existing::parse(word)
+            .ok_or_else(|| WireError::new("publish.existing", "not drain, migrate or stop")),
+    };
+    let journeys = wire
+        .journeys
+        .iter()
+        .map(|entry| Ok((entry.journey.as_str().into(), existing(&entry.existing)?)))
+        .collect::<Result<_, WireError>>()?;
+    let maps = wire.maps.iter().map(|map| StepMap {
+        journey: Some(map.journey.as_str()).filter(|name| !name.is_empty()).map(Name::from),
+        old: map.old.as_str().into(),
+        new: map.new.as_str().into(),
+    });
+    Ok(Transition { existing: existing(&wire.existing)?, journeys, maps: maps.collect() })
 }
 
 fn target_to_wire(target: &KillTarget, wire: &mut log::Command) {

@@ -1,7 +1,8 @@
 //! Records of the `profiles` topic: the engine's input, read and written without copies.
 
 use crate::convert::{
-    command_from_wire, command_to_wire, decode, identifier_len, read_identifier, write_identifier,
+    command_from_wire, command_to_wire, decode, identifier_len, publish_to_wire, read_identifier,
+    transition_from_wire, write_identifier,
 };
 use crate::log;
 use crate::origin::{Origin, read_origin, write_origin};
@@ -38,6 +39,9 @@ pub fn encode_profile_record(
             write_touchpoint(out, touchpoint);
         }
         Record::Command(command) => message(out, 10, &command_to_wire(command)),
+        Record::Publish { version, transition } => {
+            message(out, 11, &publish_to_wire(*version, transition));
+        }
         Record::PersonCommand { profile, command } => {
             let command = Some(command_to_wire(command));
             message(out, 9, &log::PersonCommand { profile: profile.0, command });
@@ -129,12 +133,11 @@ fn write_small(out: &mut impl Sink, record: &Record<'_>) -> u32 {
             wire::bytes(out, 4, state);
             8
         }
-        Record::Publish { version } => {
-            wire::fixed64(out, 1, version.0);
-            11
-        }
         Record::Tick => 12,
-        Record::Touchpoint { .. } | Record::PersonCommand { .. } | Record::Command(_) => {
+        Record::Touchpoint { .. }
+        | Record::PersonCommand { .. }
+        | Record::Command(_)
+        | Record::Publish { .. } => {
             unreachable!("written by encode_profile_record itself")
         }
     }
@@ -196,7 +199,8 @@ fn read_kind(number: u32, bytes: &[u8]) -> Result<Record<'_>, WireError> {
         10 => Ok(Record::Command(command_from_wire(&decode("command", bytes)?)?)),
         11 => {
             let wire: log::Publish = decode("publish", bytes)?;
-            Ok(Record::Publish { version: VersionId(wire.version) })
+            let transition = transition_from_wire(&wire)?;
+            Ok(Record::Publish { version: VersionId(wire.version), transition })
         }
         _ => Ok(Record::Tick),
     }

@@ -5,10 +5,10 @@ use proptest::option;
 use proptest::prelude::*;
 use prost::Message;
 use sojourn_model::{
-    Action, ActionId, CandidateId, CapReading, Command, Decision, DecisionId, FatigueReading,
-    Identifier, IdentifierKind, Inputs, KillTarget, LogPosition, MergeId, MessageClass, Note,
-    NoteKind, Outcome, ProfileId, Reason, Record, Timestamp, Touchpoint, Value, VersionId,
-    ZoneSource,
+    Action, ActionId, CandidateId, CapReading, Command, Decision, DecisionId, Existing,
+    FatigueReading, Identifier, IdentifierKind, Inputs, KillTarget, LogPosition, MergeId,
+    MessageClass, Note, NoteKind, Outcome, ProfileId, Reason, Record, StepMap, Timestamp,
+    Touchpoint, Transition, Value, VersionId, ZoneSource,
 };
 use sojourn_proto::{log, *};
 
@@ -161,8 +161,8 @@ proptest! {
             ),
             6 => (Record::Command(pause), Kind::Command(wire_pause)),
             7 => (
-                Record::Publish { version: VersionId(a) },
-                Kind::Publish(log::Publish { version: a }),
+                Record::Publish { version: VersionId(a), transition: transition(from_owner) },
+                Kind::Publish(wire_publish(a, from_owner)),
             ),
             _ => (Record::Tick, Kind::Tick(log::Tick {})),
         };
@@ -191,6 +191,41 @@ proptest! {
         *place.get_mut(&mut bytes) = byte;
         decode_all(&bytes);
         decode_all(&bytes[..cut.index(bytes.len())]);
+    }
+}
+
+fn transition(rich: bool) -> Transition {
+    if !rich {
+        return Transition::default();
+    }
+    Transition {
+        existing: Existing::Migrate,
+        journeys: vec![("cart".into(), Existing::Drain), ("visit".into(), Existing::Stop)],
+        maps: vec![
+            StepMap { journey: None, old: "a".into(), new: "b".into() },
+            StepMap { journey: Some("cart".into()), old: "c".into(), new: "d".into() },
+        ],
+    }
+}
+
+fn wire_publish(version: u64, rich: bool) -> log::Publish {
+    if !rich {
+        return log::Publish { version, ..log::Publish::default() };
+    }
+    let journey = |journey: &str, existing: &str| log::JourneyExisting {
+        journey: journey.to_owned(),
+        existing: existing.to_owned(),
+    };
+    let map = |journey: &str, old: &str, new: &str| log::StepMap {
+        journey: journey.to_owned(),
+        old: old.to_owned(),
+        new: new.to_owned(),
+    };
+    log::Publish {
+        version,
+        existing: "migrate".to_owned(),
+        journeys: vec![journey("cart", "drain"), journey("visit", "stop")],
+        maps: vec![map("", "a", "b"), map("cart", "c", "d")],
     }
 }
 

@@ -45,6 +45,6 @@ pub use expr::{
 };
 pub use files::Files;
 pub use finding::{Finding, Severity};
-pub use lint::sends_per_entry;
+pub use lint::{Stranded, impossible_mapping, mapped_by_place, sends_per_entry};
 pub use load::{compile, liquid_parser};
 pub use resolve::resolve;

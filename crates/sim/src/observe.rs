@@ -222,7 +222,7 @@ impl World {
             if !first(&mut seen, record.from_owner, record.origin) {
                 continue;
             }
-            if let Record::Publish { version } = &record.record {
+            if let Record::Publish { version, .. } = &record.record {
                 partition.install(Arc::clone(versions.get(version).context("was published")?));
             }
             for version in partition.missing_versions(&record.record) {

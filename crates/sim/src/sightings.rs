@@ -23,6 +23,8 @@ pub const WANTED: [&str; 40] = [
     "a message was held out",
     "a message was rerouted",
     "a message was taken back",
+    "a publish ended a run",
+    "a publish moved a run to another version",
     "a partial append was replayed",
     "a replay published again",
     "a revocation between decision and dispatch",
@@ -124,6 +126,10 @@ fn notes(observed: &Observed, sight: &mut impl FnMut(&'static str, usize)) {
         match &note.kind {
             NoteKind::Ended { reason, .. } if &**reason == "goal_met" => sight("a goal was met", 1),
             NoteKind::Ended { reason, .. } if &**reason == "exited" => sight("a run exited", 1),
+            NoteKind::Ended { reason, .. } if &**reason == "stopped" => {
+                sight("a publish ended a run", 1);
+            }
+            NoteKind::Migrated { .. } => sight("a publish moved a run to another version", 1),
             NoteKind::Ended { reason, .. } if &**reason == "merged" => {
                 sight("a run was merged into another", 1);
             }

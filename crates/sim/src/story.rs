@@ -206,6 +206,38 @@ pub(crate) fn rfc3339(at: Timestamp) -> String {
         .to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
+/// A step that editors put before the others, and take out again.
+const LOOK: &str = "  - id: look\n    wait: 1m\n";
+
+/// The cart journey after an editor was at it: another text, another wait, one step more or less, or
+/// the first message after the last step instead of before it.
+pub(crate) fn edited(random: &mut Random, cart: &str) -> String {
+    let cart = cart.replace("\nabout: ", "\nabout: edited ");
+    match random.below(4) {
+        0 => {
+            let wait = ["5m", "40m", "3h"][random.below(3)];
+            let at = cart.find("id: settle\n    wait: ").expect("the journey settles") + 22;
+            let end = at + cart[at..].find('\n').expect("a line ends");
+            format!("{}{wait}{}", &cart[..at], &cart[end..])
+        }
+        1 if cart.contains(LOOK) => cart.replace(LOOK, ""),
+        1 => cart.replace("steps:\n", &format!("steps:\n{LOOK}")),
+        2 => {
+            let at = cart.find("  - id: remind\n").expect("the journey reminds");
+            let line = cart[at..].find("expires").expect("it expires") + at;
+            let end = line + cart[line..].find('\n').expect("a line ends") + 1;
+            let (rest, block) = (format!("{}{}", &cart[..at], &cart[end..]), &cart[at..end]);
+            let clicked = rest.find("  - id: clicked\n").expect("the journey waits for a click");
+            if at < cart.find("  - id: clicked\n").expect("as above") {
+                format!("{rest}{block}")
+            } else {
+                format!("{}{block}{}", &rest[..clicked], &rest[clicked..])
+            }
+        }
+        _ => cart,
+    }
+}
+
 /// The workspace that a seed picks. `edit` > 0 gives a later version of the same journeys.
 pub(crate) fn workspace(random: &mut Random, edit: u32) -> Files {
     let pick = |random: &mut Random, from: &[&'static str]| from[random.below(from.len())];

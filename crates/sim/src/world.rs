@@ -19,7 +19,9 @@ use sojourn_identity::IdentityShard;
 use sojourn_memory::{
     LogFaults, ManualClock, MemoryGate, MemoryLog, MemoryStore, StoreFaults, SyncMode,
 };
-use sojourn_model::{Command, DurationMs, Name, Record, Timestamp, VersionId, event_names};
+use sojourn_model::{
+    Command, DurationMs, Existing, Name, Record, Timestamp, Transition, VersionId, event_names,
+};
 use sojourn_ports::{Append, Clock, Layout, Log, Topic};
 use sojourn_proto::{encode_profile_record, encode_touchpoint_record};
 use sojourn_rules::Definitions;
@@ -185,7 +187,7 @@ impl World {
             seen.faulty = faults.flaky;
             seen.lookup = world.random.one_in(2);
         }
-        world.publish(definitions)?;
+        world.publish(definitions, Transition::default())?;
         world.set_flaky(faults.flaky);
         world.start_all()?;
         Ok(world)
@@ -336,16 +338,22 @@ impl World {
             self.say(|| format!("operator: {command:?}"));
             return self.tell_all(&Record::Command(command));
         }
-        // The policy stays: only the wording of journeys is edited.
+        // The policy stays: journeys are edited, in their wording and in their steps.
         for (path, text) in &mut self.files.0 {
-            if path.starts_with("journeys/") {
+            if path == "journeys/cart.yaml" {
+                *text = story::edited(&mut self.random, text);
+            } else if path.starts_with("journeys/") {
                 *text = text.replace("\nabout: ", "\nabout: edited ");
             }
         }
         let definitions = sojourn_node::compiled(&self.files)?;
+        let modes = [Existing::Drain, Existing::Migrate, Existing::Migrate, Existing::Stop];
+        let existing = modes[self.random.below(modes.len())];
         self.sight("published with people inside");
-        self.say(|| format!("operator: publishes {}", definitions.version));
-        self.publish(definitions)
+        self.say(|| {
+            format!("operator: publishes {} to {}", definitions.version, existing.as_str())
+        });
+        self.publish(definitions, Transition::all(existing))
     }
 
     /// The operator lets everything go on.
@@ -371,12 +379,12 @@ impl World {
         }
     }
 
-    fn publish(&mut self, definitions: Arc<Definitions>) -> Result<()> {
+    fn publish(&mut self, definitions: Arc<Definitions>, transition: Transition) -> Result<()> {
         let version = definitions.version;
         self.versions.lock().expect("one thread").insert(version, Arc::clone(&definitions));
         self.published.insert(version, sojourn_rules::Files(self.files.0.clone()));
         self.converter = Arc::new(Converter::new(&definitions));
-        self.tell_all(&Record::Publish { version })
+        self.tell_all(&Record::Publish { version, transition })
     }
 }
 

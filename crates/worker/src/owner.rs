@@ -552,7 +552,7 @@ impl PartitionOwner {
         }
         match &record.record {
             Record::Touchpoint { .. } => {}
-            Record::Publish { version } => {
+            Record::Publish { version, .. } => {
                 let definitions = self.version(*version)?;
                 self.owned.as_mut().expect("claimed").partition.install(definitions);
             }

@@ -103,7 +103,7 @@ impl House {
         house.log.set_random(Box::new(move || step(&mut a)));
         house.store.set_random(Box::new(move || step(&mut b)));
         let version = house.definitions.version;
-        house.to_all(&Record::Publish { version });
+        house.to_all(&Record::publish(version));
         house
     }
 
@@ -395,7 +395,7 @@ fn settles_when_asked() {
 #[test]
 fn names_a_version_that_is_missing() {
     let house = House::new(1);
-    house.append(0, None, &Record::Publish { version: VersionId(7) });
+    house.append(0, None, &Record::publish(VersionId(7)));
     let error = house.owner(0).turn().expect_err("not to be had");
     assert!(matches!(error, OwnerError::Definitions { version: VersionId(7), .. }), "{error}");
 }

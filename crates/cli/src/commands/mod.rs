@@ -6,6 +6,7 @@ mod doctor;
 mod explain;
 mod import;
 mod init;
+mod ledger;
 mod lint;
 mod order;
 mod person;
@@ -80,6 +81,10 @@ enum Command {
     Run(run::Run),
     Lint(lint::Lint),
     Publish(publish::Publish),
+    Approve(publish::Approve),
+    Rollback(publish::Rollback),
+    Versions(ledger::Versions),
+    Audit(ledger::Audit),
     Simulate(simulate::Simulate),
     Test(test::Test),
     Import(import::Import),
@@ -110,6 +115,10 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Run(args)) => args.run(globals),
         Some(Command::Lint(args)) => args.run(globals),
         Some(Command::Publish(args)) => args.run(globals),
+        Some(Command::Approve(args)) => args.run(globals),
+        Some(Command::Rollback(args)) => args.run(globals),
+        Some(Command::Versions(args)) => args.run(globals),
+        Some(Command::Audit(args)) => args.run(globals),
         Some(Command::Simulate(args)) => args.run(globals),
         Some(Command::Test(args)) => args.run(globals),
         Some(Command::Import(args)) => args.run(globals),

@@ -137,6 +137,10 @@ impl Step<'_> {
     ) -> Flow {
         let place = self.profile.run_place(id).expect("moving");
         self.profile.runs[place].state = RunState::Moving;
+        let step = pinned.journey.step(index);
+        if self.sent_before(id, &step.id) {
+            return Flow::Go(step.next);
+        }
         let value = send.value.as_ref().and_then(|value| self.run_value(place, pinned, value));
         let candidate = Candidate {
             arose,
@@ -227,7 +231,7 @@ impl Step<'_> {
         Decision {
             id,
             at: self.now,
-            candidate: run.candidate(),
+            candidate: self.candidate_of(run),
             profile: self.profile.id,
             identifiers: self.profile.identifiers.iter().map(|h| h.identifier.clone()).collect(),
             journey: message.journey().clone(),
@@ -241,7 +245,7 @@ impl Step<'_> {
             outcome: judged.outcome,
             reason: judged.reason,
             until: judged.until,
-            action: approved.then(|| ActionId(run.candidate())),
+            action: approved.then(|| ActionId(self.candidate_of(run))),
             caps: judged.caps.clone(),
             zone: judged.zone.zone.name().into(),
             zone_source: judged.zone.source,
@@ -270,7 +274,7 @@ impl Step<'_> {
         let shows_items = judged.shows_items;
         let endpoint = judged.endpoint.clone().expect("an approval has an endpoint");
         let run = &self.profile.runs[message.place];
-        let id = ActionId(run.candidate());
+        let id = ActionId(self.candidate_of(run));
         let policy = self.shared.current.as_ref().map(|current| &current.definitions.policy);
         let purpose =
             policy.and_then(|policy| policy.purpose(&message.send.purpose)).map(|(_, p)| p);

@@ -62,7 +62,9 @@ impl Step<'_> {
         if self.profile.history.merge(other.history) > 0 {
             self.limit("history", HISTORY_POINTS_MAX);
         }
+        self.profile.moved.extend(other.moved);
         self.merge_runs(other.runs);
+        crate::versions::forget_moved(self.profile);
         self.remember_segments();
         self.profile.prepared = Some(self.registers.publishes);
         self.look_again();
@@ -82,10 +84,14 @@ impl Step<'_> {
                 let held = self.registers.held.entry(run.journey.clone()).or_default();
                 held.insert(self.profile.id);
             }
-            let rival = self.rival_of(&run);
-            let (id, place) = (run.id(), place_of(&run));
+            let id = run.id();
             self.profile.runs.push(run);
-            if let Some((rival, rival_place)) = rival {
+            self.follow_late(id);
+            let Some(run) = self.profile.run_place(id).map(|at| &self.profile.runs[at]) else {
+                continue;
+            };
+            let place = place_of(run);
+            if let Some((rival, rival_place)) = self.rival_of(run) {
                 let (winner, loser) = if place < rival_place { (id, rival) } else { (rival, id) };
                 self.unite_digests(winner, loser);
                 self.end(loser, &End::Merged);
@@ -98,11 +104,12 @@ impl Step<'_> {
             return None;
         }
         let key = run.run_key();
-        let same = self
-            .profile
-            .runs
-            .iter()
-            .find(|ours| ours.live() && ours.journey == run.journey && ours.run_key() == key)?;
+        let same = self.profile.runs.iter().find(|ours| {
+            ours.live()
+                && ours.id() != run.id()
+                && ours.journey == run.journey
+                && ours.run_key() == key
+        })?;
         Some((same.id(), place_of(same)))
     }
 

@@ -90,11 +90,13 @@ impl Step<'_> {
         });
         let gone = &theirs.sends;
         theirs.fatigue = ours.fatigue.split_off(|action| gone.find(action).is_some());
-        let (runs, kept) = std::mem::take(&mut ours.runs)
+        let (runs, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut ours.runs)
             .into_iter()
             .partition(|run| began_there(run.origin, run.by));
+        theirs.moved = crate::versions::moved_of(&ours.moved, &runs);
         theirs.runs = runs;
         ours.runs = kept;
+        crate::versions::forget_moved(ours);
         theirs.next_armed = ours.next_armed;
         // Runs that begin there from now on must not take a number that was given before.
         theirs.next_run = theirs.runs.iter().map(|run| run.sequence + 1).max().unwrap_or(0);
@@ -143,6 +145,9 @@ impl Step<'_> {
                 let held = self.registers.held.entry(run.journey.clone()).or_default();
                 held.insert(self.profile.id);
             }
+        }
+        for id in self.profile.live_runs() {
+            self.follow_late(id);
         }
     }
 }

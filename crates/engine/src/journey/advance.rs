@@ -106,30 +106,41 @@ impl Step<'_> {
 
     fn wait(&mut self, id: RunId, pinned: &Pinned, index: StepIndex, wait: &Wait) -> Flow {
         let next = pinned.journey.step(index).next;
-        let due = match wait {
-            Wait::Elapsed { duration, .. } => {
-                let early = if mutated(Mutation::TimerEarly) { 60_000 } else { 0 };
-                Some(self.now.plus(*duration).minus(DurationMs(early)))
-            }
-            // The zone is fixed here, when the wait begins.
-            Wait::Until { minute, weekdays } => {
-                Some(next_local_time(self.zone_now().zone, self.now, *minute, weekdays))
-            }
-            Wait::UntilDate { date, minute, offset_days, yearly } => {
-                let value = self.step_value(id, pinned, date);
-                self.until_date(value.as_ref(), *minute, *offset_days, *yearly)
-            }
-        };
+        let place = self.profile.run_place(id).expect("moving");
+        let due = self.due_of_wait(place, pinned, wait, self.now);
         let Some(due) = due else { return Flow::End(End::NoDate) };
         if due <= self.now {
             return Flow::Go(next);
         }
         let armed = self.arm();
-        let place = self.profile.run_place(id).expect("moving");
         let run = &mut self.profile.runs[place];
         run.armed = armed;
         run.state = RunState::Wait { due };
         Flow::Stay
+    }
+
+    /// When a wait that began at `from` ends; `None`: there is no such date.
+    pub(crate) fn due_of_wait(
+        &self,
+        place: usize,
+        pinned: &Pinned,
+        wait: &Wait,
+        from: Timestamp,
+    ) -> Option<Timestamp> {
+        match wait {
+            Wait::Elapsed { duration, .. } => {
+                let early = if mutated(Mutation::TimerEarly) { 60_000 } else { 0 };
+                Some(from.plus(*duration).minus(DurationMs(early)))
+            }
+            // The zone is fixed here, when the wait begins.
+            Wait::Until { minute, weekdays } => {
+                Some(next_local_time(self.zone_now().zone, from, *minute, weekdays))
+            }
+            Wait::UntilDate { date, minute, offset_days, yearly } => {
+                let value = self.run_value(place, pinned, date);
+                self.until_date(value.as_ref(), *minute, *offset_days, *yearly)
+            }
+        }
     }
 
     /// The instant of a date in the person's data, with its offset; `every: year` means the next one

@@ -87,6 +87,7 @@ impl Step<'_> {
             .map(|run| run.version)
             .collect();
         self.profile.runs.retain(|run| !over(&run.state));
+        crate::versions::forget_moved(self.profile);
         forgotten.into_iter().for_each(|version| self.unpin(version));
         let mut ended: Vec<_> = self.profile.runs.iter().filter(|run| !run.live()).collect();
         ended.sort_by_key(|run| run.order());
@@ -200,6 +201,7 @@ impl Step<'_> {
             None => {
                 self.profile.runs.remove(place);
                 self.unpin(version);
+                crate::versions::forget_moved(self.profile);
             }
         }
         self.note(NoteKind::Ended { journey, run_key, reason: end.text() });

@@ -62,7 +62,8 @@ pub(crate) struct Occurred {
 }
 
 impl Step<'_> {
-    /// Takes up what a publish changed since this person was last touched: segments that are
+    /// Takes up what a publish changed since this person was last touched: runs that are on their way
+    /// follow it first; segments that are
     /// watched now are remembered without starting anybody, unless a journey that went live asks
     /// for those who are in its segment already.
     pub(crate) fn prepare(&mut self) {
@@ -72,6 +73,7 @@ impl Step<'_> {
             return;
         }
         self.found = crate::shortcut::Found::default();
+        self.follow_publishes(known);
         let Some(installed) = self.shared.current.clone() else { return };
         self.remember_segments();
         for (place, journey) in installed.definitions.journeys.iter().enumerate() {

@@ -46,6 +46,21 @@ impl Step<'_> {
         unreachable!("every firing ends a wait or arms a later one");
     }
 
+    /// Fires the waits and deferred messages that are due at `now`: a publish may have made them so.
+    pub(crate) fn fire_runs(&mut self) {
+        self.end_stopped();
+        for _ in 0..PASSES_MAX {
+            self.pass += 1;
+            match self.next_due(false) {
+                Some(Due::Wait(id) | Due::Timeout(id)) => self.fire_wait(id),
+                Some(Due::Candidate(id)) => self.fire_candidate(id),
+                None => return,
+            }
+            self.settle();
+        }
+        unreachable!("every firing ends a wait or arms a later one");
+    }
+
     fn next_due(&self, timeouts: bool) -> Option<Due> {
         let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= self.now);
         let mut waits: Vec<((Timestamp, u32), sojourn_model::ProfileId, Due)> = Vec::new();

@@ -236,7 +236,9 @@ impl Partition {
             Record::Absorb { id: undone, from: survivor, state, .. }
                 if *undone == id && *survivor == into =>
             {
-                if let Ok(profile) = crate::codec::decode::<Profile>(state) {
+                if let Ok(mut profile) = crate::codec::decode::<Profile>(state) {
+                    // The number that it brings counts the publishes of another partition.
+                    profile.prepared = Some(self.registers.publishes);
                     self.replace(from, Stored::Live(Box::new(profile)));
                     let at = At { position, offset: position.offset, now: self.now };
                     self.with(from, at, effects, |step| {

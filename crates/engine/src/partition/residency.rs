@@ -7,6 +7,7 @@ use crate::profile::{Profile, Stored};
 use crate::shortcut::Found;
 use crate::step::{Controls, Registers};
 use crate::timing::Hours;
+use crate::versions::{Publication, Standing};
 use serde::{Deserialize, Serialize};
 use sojourn_model::{Name, ProfileId, Record, Timestamp, VersionId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +43,19 @@ struct Beside {
     engaged: Hours,
     engaged_in: BTreeMap<Name, Hours>,
     rates: BTreeMap<Name, Timestamp>,
+    publications: Vec<Publication>,
+}
+
+/// Reads the newest layout, or one before it.
+fn read_meta(bytes: &[u8]) -> Result<Extended, DecodeError> {
+    let error = match codec::decode::<Extended>(bytes) {
+        Ok(extended) => return Ok(extended),
+        Err(error) => error,
+    };
+    if let Ok((meta, engaged)) = codec::decode::<(Meta, Hours)>(bytes) {
+        return Ok((meta, Beside { engaged, ..Beside::default() }));
+    }
+    codec::decode::<Meta>(bytes).map(|meta| (meta, Beside::default())).map_err(|_| error)
 }
 
 impl Partition {
@@ -102,6 +116,15 @@ impl Partition {
         Ok(())
     }
 
+    /// Where the live runs of everybody in memory stand.
+    pub fn standing(&self) -> Standing {
+        let mut standing = Standing::default();
+        for profile in self.roster.iter().filter_map(|id| self.profile(*id)) {
+            standing.add(profile);
+        }
+        standing
+    }
+
     /// How many profiles changed since the last checkpoint.
     pub fn dirty(&self) -> usize {
         self.dirty.len()
@@ -137,22 +160,14 @@ impl Partition {
             engaged: self.registers.engaged,
             engaged_in: self.registers.engaged_in.clone(),
             rates: self.registers.rates.clone(),
+            publications: self.registers.publications.clone(),
         };
         codec::encode::<Extended>(&(meta, beside))
     }
 
     /// Takes back the partition's own state as a checkpoint wrote it. Before any wake or profile.
     pub fn restore_meta(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        let (meta, beside): Extended = match codec::decode(bytes) {
-            Ok(extended) => extended,
-            Err(error) => match codec::decode(bytes) {
-                Ok((meta, engaged)) => (meta, Beside { engaged, ..Beside::default() }),
-                Err::<(Meta, Hours), _>(_) => match codec::decode(bytes) {
-                    Ok(meta) => (meta, Beside::default()),
-                    Err::<Meta, _>(_) => return Err(error),
-                },
-            },
-        };
+        let (meta, beside) = read_meta(bytes)?;
         self.now = meta.now;
         self.current = meta.current;
         self.published = meta.published;
@@ -161,6 +176,7 @@ impl Partition {
         self.registers.engaged = beside.engaged;
         self.registers.engaged_in = beside.engaged_in;
         self.registers.rates = beside.rates;
+        self.registers.publications = beside.publications;
         self.parked = meta.parked;
         self.derive();
         Ok(())

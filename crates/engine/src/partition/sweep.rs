@@ -5,10 +5,11 @@
 
 use super::{At, Partition};
 use crate::Effects;
-use crate::limits::{SWEEP_EVERY_MS, SWEEP_PEOPLE_MAX};
+use crate::limits::{PUBLICATIONS_MAX, SWEEP_EVERY_MS, SWEEP_PEOPLE_MAX};
 use crate::profile::Stored;
+use crate::versions::Publication;
 use serde::{Deserialize, Serialize};
-use sojourn_model::{DurationMs, LogPosition, ProfileId, Timestamp};
+use sojourn_model::{DurationMs, LogPosition, ProfileId, Timestamp, Transition, VersionId};
 use std::ops::Bound;
 
 /// A sweep under way.
@@ -36,6 +37,27 @@ impl Partition {
             .paces
             .retain(|journey, _| current.is_some_and(|current| current.place(journey).is_some()));
         registers.sweep = (!self.roster.is_empty()).then_some(Sweep { at: self.now, after: None });
+    }
+
+    /// A version goes live: whoever lives here follows it when they are touched or visited.
+    pub(super) fn keep_publication(&mut self, version: VersionId, transition: &Transition) {
+        let registers = &mut self.registers;
+        let (number, at) = (registers.publishes + 1, self.now);
+        let transition = transition.clone();
+        registers.publications.push(Publication { number, version, at, transition });
+        // Whoever was not visited in all that time keeps their version.
+        let excess = registers.publications.len().saturating_sub(PUBLICATIONS_MAX);
+        registers.publications.drain(..excess);
+    }
+
+    /// Everybody was visited, but for those who wait for a merge. The last publish is kept for runs
+    /// that come with merges from partitions that lag.
+    fn forget_publications(&mut self) {
+        if self.registers.sweep.is_none() && self.parked.is_empty() {
+            let publications = &mut self.registers.publications;
+            let done = publications.len().saturating_sub(1);
+            publications.drain(..done);
+        }
     }
 
     fn part(&self, sweep: Sweep, people: usize) -> impl Iterator<Item = ProfileId> {
@@ -69,5 +91,6 @@ impl Partition {
             }
             _ => None,
         };
+        self.forget_publications();
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use sojourn_engine::{Effect, Effects, Limits, OwnedRecord, Partition, Profile};
 use sojourn_model::{
     Command, Decision, Identifier, IdentifierKind, KillTarget, LogPosition, MergeId, ProfileId,
-    Record, Timestamp, Touchpoint,
+    Record, Timestamp, Touchpoint, Transition, VersionId,
 };
 use sojourn_rules::normalize::Normalizer;
 use sojourn_rules::{Definitions, Files, Severity};
@@ -114,6 +114,8 @@ pub(crate) struct World {
     identity: Identity,
     normalizer: Normalizer,
     pub(crate) definitions: Arc<Definitions>,
+    /// Every version that was published.
+    installed: BTreeMap<VersionId, Arc<Definitions>>,
     effects: Effects,
     now: Timestamp,
     touchpoints: u64,
@@ -137,6 +139,7 @@ impl World {
             identity: Identity::default(),
             normalizer: Normalizer::new(&definitions.workspace, &definitions.plan),
             definitions: definitions.clone(),
+            installed: BTreeMap::new(),
             effects: Effects::new(),
             now: Timestamp(0),
             touchpoints: 0,
@@ -150,11 +153,17 @@ impl World {
     }
 
     pub(crate) fn publish(&mut self, definitions: Arc<Definitions>) {
+        self.publish_as(definitions, &Transition::default());
+    }
+
+    pub(crate) fn publish_as(&mut self, definitions: Arc<Definitions>, transition: &Transition) {
+        let version = definitions.version;
+        self.installed.insert(version, definitions.clone());
         for place in 0..self.partitions.len() {
             self.partitions[place].install(definitions.clone());
-            let version = definitions.version;
-            self.apply(place, &Record::Publish { version });
+            self.apply(place, &Record::Publish { version, transition: transition.clone() });
         }
+        self.drain();
         self.definitions = definitions;
     }
 
@@ -229,8 +238,10 @@ impl World {
         let old = &self.partitions[place];
         let count = u16::try_from(self.partitions.len()).unwrap();
         let mut new = Partition::new(old.id(), count, Limits::default());
-        new.install(self.definitions.clone());
         new.restore_meta(&checkpoint.meta).expect("own bytes");
+        for version in new.versions() {
+            new.install(self.installed[&version].clone());
+        }
         for (id, bytes) in &self.store[place] {
             // The wakes of a real store are kept beside; here they are read from the state.
             let mut probe = Partition::new(0, 1, Limits::default());
@@ -361,6 +372,20 @@ impl World {
 
     pub(crate) fn profile_of(&self, identifier: &Identifier) -> Option<ProfileId> {
         self.identity.owner.get(identifier).map(|id| self.identity.root(*id))
+    }
+
+    /// Live runs of everybody, whoever is in memory or not.
+    pub(crate) fn live_runs(&mut self) -> Vec<(sojourn_model::Name, VersionId, u16)> {
+        let people: Vec<ProfileId> = self.identity.owner.values().copied().collect();
+        let people: std::collections::BTreeSet<_> =
+            people.into_iter().map(|id| self.identity.root(id)).collect();
+        let mut live = Vec::new();
+        for id in people {
+            let Some(person) = self.person(id) else { continue };
+            let runs = person.runs.iter().filter(|run| run.live());
+            live.extend(runs.map(|run| (run.journey.clone(), run.version, run.step)));
+        }
+        live
     }
 
     /// A person's state, wherever it lives.

@@ -2,7 +2,8 @@
 
 use anyhow::{Result, bail};
 use serde::Deserialize;
-use sojourn_model::{Command, KillTarget, Name};
+use sojourn_model::{Command, KillTarget, Name, Transition};
+use std::collections::BTreeMap;
 
 /// `{"type":"command","receivedAt":…,"command":"pause",…}`
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -34,9 +35,15 @@ pub struct CommandLine {
     /// A folder of definitions.
     #[serde(default)]
     pub dir: Option<String>,
-    /// What becomes of the people inside when definitions are published; only `drain`.
+    /// What becomes of the people inside when definitions are published: drain, migrate or stop.
     #[serde(default)]
     pub mode: Option<String>,
+    /// Journeys with a mode of their own.
+    #[serde(default)]
+    pub modes: BTreeMap<String, String>,
+    /// Steps that have another id in the new version: `old` or `journey:old` to the new id.
+    #[serde(default)]
+    pub maps: BTreeMap<String, String>,
     /// An endpoint.
     #[serde(default)]
     pub endpoint: Option<String>,
@@ -56,7 +63,7 @@ pub enum Order {
     /// To one person, named as written.
     Person(String, Command),
     /// Publish the definitions in a folder.
-    Publish(String),
+    Publish(String, Transition),
 }
 
 impl CommandLine {
@@ -81,14 +88,9 @@ impl CommandLine {
             "kill" => Order::All(Command::Kill { target: self.target() }),
             "release" => Order::All(Command::Release { target: self.target() }),
             "publish" => {
-                match self.mode.as_deref() {
-                    None | Some("drain") => {}
-                    Some(mode @ ("migrate" | "stop")) => bail!(
-                        "`mode: {mode}` is part of the language, but this version does not run it: leave it out (people inside keep their version), or stop the journey first"
-                    ),
-                    Some(other) => bail!("there is no mode `{other}`: publish with `drain`"),
-                }
-                Order::Publish(need("dir", &self.dir)?.to_string())
+                let mode = self.mode.as_deref().unwrap_or_default();
+                let transition = crate::transition::read(mode, &self.modes, &self.maps)?;
+                Order::Publish(need("dir", &self.dir)?.to_string(), transition)
             }
             "erase" => return person(Command::Erase),
             "unmerge" => return person(Command::Unmerge),
@@ -139,9 +141,11 @@ mod tests {
         assert_eq!(error, "command `pause` needs `journey`");
         let publish =
             |mode: &str| order(&format!(r#"{{"command":"publish","dir":"b","mode":"{mode}"}}"#));
-        assert_eq!(publish("drain").unwrap(), Order::Publish("b".into()));
-        assert!(publish("migrate").unwrap_err().to_string().contains("does not run it"));
-        assert!(publish("drian").is_err());
+        assert_eq!(publish("drain").unwrap(), Order::Publish("b".into(), Transition::default()));
+        let migrate = Transition::all(sojourn_model::Existing::Migrate);
+        assert_eq!(publish("migrate").unwrap(), Order::Publish("b".into(), migrate));
+        let error = publish("drian").unwrap_err().to_string();
+        assert_eq!(error, "there is no mode `drian`: use drain, migrate or stop");
         assert!(order(r#"{"command":"dance"}"#).is_err());
         assert!(order(r#"{"command":"pause","jurney":"x"}"#).is_err());
     }

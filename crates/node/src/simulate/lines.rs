@@ -10,9 +10,9 @@ use crate::workspace::read_workspace;
 use anyhow::{Context, Result, bail};
 use sojourn_gateway::message::{Converter, parse_rfc3339, repair_surrogates};
 use sojourn_identity::{Addressed, IdentityRules, Outcome, Resolver};
-use sojourn_model::{Command, LogPosition, Timestamp};
+use sojourn_model::{Command, LogPosition, Timestamp, Transition};
 use sojourn_proto::{IdentifiedCommand, TouchpointRecord, encode_profile_record};
-use sojourn_rules::Definitions;
+use sojourn_rules::{Definitions, Files};
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(super) enum Line {
     /// A command to all.
     All { at: Timestamp, command: Box<Command> },
     /// A version goes live.
-    Publish { at: Timestamp, definitions: Arc<Definitions> },
+    Publish { at: Timestamp, definitions: Arc<Definitions>, by: Box<(Files, Transition)> },
     /// A message that the gateway would refuse, and why.
     Refused(String),
 }
@@ -206,11 +206,12 @@ impl Lines {
                     _ => bail!("nobody is known as `{person}` yet"),
                 }
             }
-            Order::Publish(dir) => {
-                let definitions = compiled(&read_workspace(&self.base.join(dir))?)?;
+            Order::Publish(dir, transition) => {
+                let files = read_workspace(&self.base.join(dir))?;
+                let definitions = compiled(&files)?;
                 self.converter = Arc::new(Converter::new(&definitions));
                 self.resolver.set_rules(IdentityRules::of(&definitions));
-                Ok(Line::Publish { at, definitions })
+                Ok(Line::Publish { at, definitions, by: Box::new((files, transition)) })
             }
         }
     }

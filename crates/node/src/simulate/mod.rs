@@ -14,6 +14,7 @@ pub use summary::{Coverage, JourneyCounts, Summary};
 pub use what_if::{WHAT_IF_FORMS, WhatIf};
 
 use crate::definitions::compiled;
+use crate::transition;
 use anyhow::{Context, Result, bail};
 use lines::{BLOCKS_AHEAD, Block, Line, Lines};
 use sojourn_engine::{Effect, Effects, Limits, OwnedRecord, Partition};
@@ -21,9 +22,11 @@ use sojourn_gateway::message::Converter;
 use sojourn_identity::Outcome;
 use sojourn_model::{
     Decision, Identifier, IdentifierKind, LogPosition, Note, ProfileId, Record, Timestamp,
+    Transition, VersionId,
 };
 use sojourn_proto::decode_profile_record;
-use sojourn_rules::{Definitions, Files};
+use sojourn_rules::{Definitions, Files, Severity};
+use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,6 +52,8 @@ pub trait Watch {
 /// A running simulation.
 pub struct Simulation {
     definitions: Arc<Definitions>,
+    /// Every version that was published.
+    versions: BTreeMap<VersionId, Arc<Definitions>>,
     partition: Partition,
     effects: Effects,
     forwards: Vec<(ProfileId, OwnedRecord)>,
@@ -70,6 +75,7 @@ impl Simulation {
         let mut simulation = Self {
             partition: Partition::new(0, 1, Limits::default()),
             definitions: Arc::clone(&definitions),
+            versions: BTreeMap::new(),
             effects: Effects::new(),
             forwards: Vec::new(),
             offset: 0,
@@ -77,7 +83,7 @@ impl Simulation {
             base: base.to_owned(),
             summary: Summary::default(),
         };
-        simulation.publish(definitions);
+        simulation.publish(definitions, Transition::default());
         simulation
     }
 
@@ -162,22 +168,46 @@ impl Simulation {
                 self.apply(&Record::Tick, at, watch)?;
             }
             Line::All { command, .. } => self.apply(&Record::Command(*command), at, watch)?,
-            Line::Publish { definitions, .. } => {
+            Line::Publish { definitions, by, .. } => {
+                let (files, transition) = *by;
                 // Timers due by now still belong to the old version.
                 self.apply(&Record::Tick, at, watch)?;
-                self.publish(definitions);
+                self.mapping(&files, &definitions, &transition)?;
+                self.publish(definitions, transition);
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn publish(&mut self, definitions: Arc<Definitions>) {
+    /// Refuses a publish that would refuse itself in production: people have no place to go on.
+    fn mapping(
+        &self,
+        files: &Files,
+        new: &Arc<Definitions>,
+        transition: &Transition,
+    ) -> Result<()> {
+        let standing = self.partition.standing();
+        let version = |version| self.versions.get(&version).cloned();
+        let outlook = transition::Outlook::of(&standing, files, new, transition, &version);
+        match outlook.findings.iter().find(|finding| finding.severity == Severity::Error) {
+            Some(finding) => bail!("{}", crate::definitions::describe(finding)),
+            None => Ok(transition::check_names(transition, &standing, new)?),
+        }
+    }
+
+    fn publish(&mut self, definitions: Arc<Definitions>, transition: Transition) {
         let version = definitions.version;
+        self.versions.insert(version, Arc::clone(&definitions));
         self.partition.install(definitions);
         let position = self.next_position();
         let now = self.now.max(self.partition.now());
-        self.partition.apply(position, now, &Record::Publish { version }, &mut self.effects);
+        self.partition.apply(
+            position,
+            now,
+            &Record::Publish { version, transition },
+            &mut self.effects,
+        );
         self.effects.clear();
     }
 

@@ -65,6 +65,8 @@ pub struct JourneyCounts {
     pub refused: BTreeMap<Name, u64>,
     /// Runs that ended, by reason.
     pub ended: BTreeMap<Name, u64>,
+    /// Runs that a publish moved to another version.
+    pub migrated: u64,
     /// Goals met in their window.
     pub converted: u64,
     /// Their value.
@@ -111,6 +113,7 @@ impl Summary {
             NoteKind::Moved { journey, step, .. } => {
                 *self.journey(journey).reached.entry(step.clone()).or_default() += 1;
             }
+            NoteKind::Migrated { journey, .. } => self.journey(journey).migrated += 1,
             NoteKind::Converted { journey, value, .. } => {
                 let counts = self.journey(journey);
                 counts.converted += 1;

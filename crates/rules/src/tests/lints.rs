@@ -480,6 +480,7 @@ fn every_rule_has_a_section() {
         include_str!("../lint/hours.rs"),
         include_str!("../lint/levels.rs"),
         include_str!("../lint/loops.rs"),
+        include_str!("../lint/mapping.rs"),
         include_str!("../lint/words.rs"),
         include_str!("../lint/policy.rs"),
         include_str!("../lint/steps.rs"),

@@ -9,6 +9,7 @@ mod explained;
 mod identity;
 mod log;
 mod quiet;
+mod runs;
 mod timers;
 
 use crate::observed::{Observed, Violation};
@@ -31,6 +32,7 @@ pub const ALL: [Checker; 9] = [
     Checker { ids: &["CAP-1"], check: caps::check },
     Checker { ids: &["TIM-1", "LIVENESS"], check: timers::check },
     Checker { ids: &["QUI-1"], check: quiet::check },
+    Checker { ids: &["TIM-1", "ACT-1"], check: runs::check },
     Checker { ids: &["EXP-1"], check: explained::check },
 ];
 

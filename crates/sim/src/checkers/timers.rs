@@ -3,8 +3,9 @@
 
 use crate::observed::{Applied, Observed, Violation};
 use sojourn_model::{Decision, DurationMs, NoteKind, Outcome, ProfileId, Timestamp};
-use sojourn_rules::{StepKind, Wait};
+use sojourn_rules::{Definitions, StepKind, Wait};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 pub(super) fn check(observed: &Observed) -> Vec<Violation> {
     let mut found = Vec::new();
@@ -91,6 +92,7 @@ fn waits(observed: &Observed, found: &mut Vec<Violation>) {
         for note in notes {
             let (journey, key) = match &note.kind {
                 NoteKind::Moved { journey, run_key, .. }
+                | NoteKind::Migrated { journey, run_key, .. }
                 | NoteKind::Ended { journey, run_key, .. } => (journey.clone(), run_key.clone()),
                 _ => continue,
             };
@@ -105,21 +107,25 @@ fn waits(observed: &Observed, found: &mut Vec<Violation>) {
                     format!("{run:?} was to go on at {until:?} and went on at {:?}", note.at),
                 ));
             }
-            let NoteKind::Moved { step, until, .. } = &note.kind else { continue };
+            let (step, until, begins) = match &note.kind {
+                NoteKind::Moved { step, until, .. } => (step, until, true),
+                // It waits on, from when it began.
+                NoteKind::Migrated { step, until, .. } => (step, until, false),
+                _ => continue,
+            };
             let elapsed = elapsed(observed, &journey, step);
-            if let Some((duration, _)) = elapsed
-                && *until != Some(note.at.plus(duration))
-            {
+            let ends = |(duration, _): &(DurationMs, bool)| *until == Some(note.at.plus(*duration));
+            if begins && !elapsed.is_empty() && !elapsed.iter().any(ends) {
                 found.push(Violation::new(
                     "TIM-1",
-                    format!("{run:?} waits {duration:?} from {:?}, until {until:?}", note.at),
+                    format!("{run:?} waits {elapsed:?} from {:?}, until {until:?}", note.at),
                 ));
             }
             // A deferral may be prolonged; its decisions tell.
             if let Some(until) = until
                 && !is_send(observed, &journey, step)
             {
-                let restarts = elapsed.is_some_and(|(_, restarts)| restarts);
+                let restarts = elapsed.iter().any(|(_, restarts)| *restarts);
                 waiting.insert(run, (*until, restarts));
             }
         }
@@ -144,16 +150,18 @@ fn is_send(observed: &Observed, journey: &str, step: &str) -> bool {
         })
 }
 
-/// Length of a wait for time to pass, and whether events begin it anew.
-fn elapsed(observed: &Observed, journey: &str, step: &str) -> Option<(DurationMs, bool)> {
-    let definitions = observed.versions.values().next()?;
-    let journey = definitions.journey(journey)?;
-    match &journey.step(journey.find(step)?).kind {
-        StepKind::Wait(Wait::Elapsed { duration, restart_on }) => {
-            Some((*duration, !restart_on.is_empty()))
+/// Length of a wait for time to pass, and whether events begin it anew: in each version.
+fn elapsed(observed: &Observed, journey: &str, step: &str) -> Vec<(DurationMs, bool)> {
+    let of = |definitions: &Arc<Definitions>| {
+        let journey = definitions.journey(journey)?;
+        match &journey.step(journey.find(step)?).kind {
+            StepKind::Wait(Wait::Elapsed { duration, restart_on }) => {
+                Some((*duration, !restart_on.is_empty()))
+            }
+            _ => None,
         }
-        _ => None,
-    }
+    };
+    observed.versions.values().filter_map(of).collect()
 }
 
 fn merges(observed: &Observed) -> impl Iterator<Item = (u64, ProfileId, ProfileId)> {
