@@ -230,15 +230,15 @@ def other(channel, reason, when, person="u1", **fields):
 # ---- cases --------------------------------------------------------------------------------------
 
 class Case:
-    def __init__(self, name, note, journeys, events, expected, policy, files):
+    def __init__(self, name, note, journeys, events, expected, policy, files, versions, end):
         self.name, self.note, self.journeys = name, note, journeys
         self.events, self.expected, self.policy, self.files = events, expected, policy, files
+        self.versions, self.end = versions, end
 
-    def write(self, folder):
-        workspace = folder / "ws"
+    def write_workspace(self, workspace, journeys, policy):
         content = base()
-        content["policy.yaml"].update(self.policy)
-        for j in self.journeys:
+        content["policy.yaml"].update(policy)
+        for j in journeys:
             content[f"journeys/{j['journey']}.yaml"] = j
         content["templates/t/en.yaml"] = {"subject": "Hello", "body": "en.txt"}
         content["templates/t/en.txt"] = "Hello. {{ links.unsubscribe }}\n"
@@ -248,8 +248,14 @@ class Case:
             target = workspace / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(what if isinstance(what, str) else yaml(what), encoding="utf-8")
+
+    def write(self, folder):
+        self.write_workspace(folder / "ws", self.journeys, self.policy)
+        for name, version in self.versions.items():
+            journeys, policy = version if isinstance(version, tuple) else (version, {})
+            self.write_workspace(folder / "ws" / name, journeys, {**self.policy, **policy})
         events = sorted(self.events, key=lambda e: e["receivedAt"].replace("Z", "+") if "." in e["receivedAt"] else e["receivedAt"].replace("Z", ".000+"))
-        events.append(line(END, type="track", event="Noop", properties={}, userId="nobody"))
+        events.append(line(self.end, type="track", event="Noop", properties={}, userId="nobody"))
         for number, event in enumerate(events):
             if event["type"] != "command":
                 event.setdefault("messageId", f"{self.name}-{number:04}")
@@ -259,10 +265,14 @@ class Case:
         (folder / "note.md").write_text(self.note + "\n", encoding="utf-8")
 
 
-def case(name, note, journeys, events, expected, files=None, **policy):
-    """Adds a case; `events` may nest lists (as `known()` returns one)."""
+def case(name, note, journeys, events, expected, files=None, versions=None, end=END, **policy):
+    """Adds a case; `events` may nest lists (as `known()` returns one).
+
+    `versions`: folders beside the workspace's files for the command `publish`, each with its journeys,
+    or with its journeys and what is different in its policy.
+    """
     flat = []
     for one in events:
         flat += one if isinstance(one, list) else [one]
     journeys = journeys if isinstance(journeys, list) else [journeys]
-    CASES.append(Case(name, note, journeys, flat, expected, policy, files or {}))
+    CASES.append(Case(name, note, journeys, flat, expected, policy, files or {}, versions or {}, end))

@@ -659,7 +659,9 @@ case("oj38-late-entry-refused-by-a-later-exit", "1: with an exit condition: an o
      [known(), track("Order Completed", "10:00", properties={"total": 5}), ping("10:30", occurred="09:00"),
       track("Order Completed", "11:00", properties={"total": 60}), ping("11:30", occurred="10:45")], [yes("10:30")])
 
-import law_caps  # noqa: E402,F401  (each adds its own)
+import entries  # noqa: E402,F401  (each adds its own)
+import field  # noqa: E402,F401
+import law_caps  # noqa: E402,F401
 import law_conditions  # noqa: E402,F401
 import law_consent  # noqa: E402,F401
 import law_decision  # noqa: E402,F401

@@ -92,7 +92,7 @@ fn scenarios_hold_and_a_change_of_the_policy_shows_which_do_not() {
     assert_eq!(sojourn(&["init", shop]).code, 0);
     let good = sojourn(&["test", shop]);
     assert_eq!(good.code, 0, "{}{}", good.out, good.err);
-    assert!(good.out.contains("all good: 19 scenarios"), "{}", good.out);
+    assert!(good.out.contains("all good: 33 scenarios"), "{}", good.out);
 
     let policy = dir.path().join("policy.yaml");
     let text = std::fs::read_to_string(&policy).unwrap();
@@ -231,6 +231,88 @@ fn the_story_of_the_demo_runs_through_simulate_and_gives_the_same_bytes_twice() 
     let refused = sojourn(&["simulate", &shop, "--events", &events]);
     assert_eq!(refused.code, 1);
     assert!(refused.err.contains("at_mots"), "{}", refused.err);
+}
+
+#[test]
+fn a_made_up_history_is_rehearsed_and_the_same_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    for template in ["shop", "cafe", "salon", "gym", "courses"] {
+        let workspace = path(template);
+        assert_eq!(sojourn(&["init", &workspace, "--template", template]).code, 0);
+        let rehearse = |seed: &str, kept: &str, out: &str| {
+            let (kept, out) = (path(kept), path(out));
+            let run = sojourn(&[
+                "simulate",
+                &workspace,
+                "--generate",
+                "150",
+                "--days",
+                "45",
+                "--seed",
+                seed,
+                "--keep",
+                &kept,
+                "--decisions",
+                &out,
+                "--json",
+            ]);
+            assert_eq!(run.code, 0, "{template}: {}", run.err);
+            let json: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+            (json["summary"].clone(), std::fs::read(kept).unwrap(), std::fs::read(out).unwrap())
+        };
+        let (summary, events, decisions) = rehearse("7", "events.jsonl", "decisions.jsonl");
+        let again = rehearse("7", "again.jsonl", "again-decisions.jsonl");
+        assert!(events == again.1 && decisions == again.2, "{template}: the same bytes (DET-1)");
+        assert!(events != rehearse("8", "other.jsonl", "other-decisions.jsonl").1, "{template}");
+
+        // What a marketer must meet in a rehearsal: yes and no, and what goes wrong.
+        let verdict = |name: &str| summary["verdicts"][name].as_u64().unwrap_or(0);
+        assert!(verdict("approve") > 0, "{template}: {summary}");
+        if template == "shop" {
+            assert!(verdict("suppress: no_consent") > 0, "{summary}");
+            for what in ["duplicates", "nobody", "merges"] {
+                assert!(summary[what].as_u64().unwrap() > 0, "{what}: {summary}");
+            }
+        }
+        assert_eq!(summary["rejected"].as_object().unwrap().len(), 0, "{template}: {summary}");
+        let lines: Vec<serde_json::Value> = String::from_utf8(events)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let late = |line: &&serde_json::Value| {
+            line["timestamp"].as_str().is_some_and(|at| at < line["receivedAt"].as_str().unwrap())
+        };
+        let denied = |line: &&serde_json::Value| line["properties"]["state"] == "denied";
+        assert!(lines.iter().any(|line| denied(&line)), "{template}: consent is taken back, too");
+        let till = lines.iter().find(|line| line["source"] == "till");
+        assert!(till.is_none() || lines.iter().any(|line| late(&line)), "{template}: late tills");
+        let sources: std::collections::BTreeSet<_> =
+            lines.iter().filter_map(|line| line["source"].as_str()).collect();
+        assert!(sources.len() > 1 || template == "courses", "{template}: {sources:?}");
+
+        // What was kept is a file like any other.
+        let out = path("replayed.jsonl");
+        let end = "2026-02-19T00:00:00Z";
+        let kept = path("events.jsonl");
+        let replay = sojourn(&[
+            "simulate",
+            &workspace,
+            "--events",
+            &kept,
+            "--until",
+            end,
+            "--decisions",
+            &out,
+        ]);
+        assert_eq!(replay.code, 0, "{}", replay.err);
+        assert!(std::fs::read(out).unwrap() == decisions, "{template}");
+    }
+    let shop = path("shop");
+    let none = sojourn(&["simulate", &shop, "--generate", "0"]);
+    assert_eq!(none.code, 2);
+    assert!(none.err.contains("from 1 to 200000 people"), "{}", none.err);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod admin;
 mod backend;
+pub mod chance;
 mod changes;
 mod clock;
 mod definitions;

@@ -4,7 +4,6 @@
 //! over HTTP, messages into a folder. Only the clock runs faster.
 
 mod cast;
-mod chance;
 mod clock;
 mod feeder;
 mod ledger;
@@ -381,7 +380,7 @@ impl Audience {
         let seed = action
             .bytes()
             .fold(self.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
-        let mut chance = chance::Chance::new(seed);
+        let mut chance = sojourn_node::chance::Chance::new(seed);
         let template = record["template"].as_str().unwrap_or("");
         let (opens, clicks, leaves) = match (name, template) {
             (Some("Emre"), "welcome") => (true, false, true),

@@ -11,10 +11,11 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
 use sojourn_model::{Decision, Timestamp};
+use sojourn_node::simulate::generate::{self, History, Recipe};
 use sojourn_node::simulate::{Simulation, Summary, Watch, WhatIf};
 use sojourn_rules::{Definitions, Severity};
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +25,12 @@ use std::sync::Arc;
           sojourn simulate my-shop --events events.jsonl --decisions out.jsonl --until 2026-12-01
           sojourn simulate my-shop --events events.jsonl --compare my-shop-draft
           sojourn simulate my-shop --events events.jsonl --what-if cap.weekly=2
+          sojourn simulate my-shop --generate 1000 --days 90
+
+--generate rehearses without recordings: so many people who do what the tracking plan declares and
+the journeys ask for (visits on every channel, purchases, answers, consents given and taken back,
+bounces, tills that report a day late, messages that come twice). The same workspace, people, days
+and seed give the same bytes; --keep writes them, to look at or to run again with --events.
 
 --what-if changes a number of the policy for this run only, and shows what would be different:
 cap.ID=3, cap.ID=off, holdout.percent=10, arbitration.window=2h, quiet_hours=off.
@@ -35,8 +42,10 @@ pub(crate) struct Simulate {
     #[arg(default_value = ".", value_name = "DIR")]
     dir: PathBuf,
     /// Touchpoints, one JSON object per line
-    #[arg(long, value_name = "FILE.jsonl")]
-    events: PathBuf,
+    #[arg(long, value_name = "FILE.jsonl", required_unless_present = "generate")]
+    events: Option<PathBuf>,
+    #[command(flatten)]
+    generated: Generated,
     /// Write every decision, one JSON object per line
     #[arg(long, value_name = "OUT.jsonl")]
     decisions: Option<PathBuf>,
@@ -51,9 +60,73 @@ pub(crate) struct Simulate {
     what_if: Vec<WhatIf>,
 }
 
+/// A history that is made up instead of read.
+#[derive(Debug, Args)]
+struct Generated {
+    /// Make up a history of so many people instead of reading one
+    #[arg(long, value_name = "PEOPLE", conflicts_with = "events")]
+    generate: Option<u32>,
+    /// Days of the made-up history
+    #[arg(long, value_name = "N", default_value_t = 60, requires = "generate")]
+    days: u32,
+    /// Another seed, another history
+    #[arg(long, value_name = "S", default_value_t = 1, requires = "generate")]
+    seed: u64,
+    /// First day of the made-up history
+    #[arg(long, value_name = "DATE", default_value = generate::FIRST_DAY, requires = "generate")]
+    from: String,
+    /// Write the made-up touchpoints
+    #[arg(long, value_name = "FILE.jsonl", requires = "generate")]
+    keep: Option<PathBuf>,
+}
+
+impl Generated {
+    fn recipe(&self) -> Result<Option<Recipe>> {
+        let Some(people) = self.generate else { return Ok(None) };
+        let from = when::parse(&self.from)?;
+        Ok(Some(Recipe { people, days: self.days, seed: self.seed, from }))
+    }
+}
+
+/// Where the touchpoints come from.
+enum Source<'a> {
+    File(&'a Path),
+    Generated(Arc<Definitions>, Recipe),
+}
+
+impl Source<'_> {
+    /// The lines, and their bytes when that is known.
+    fn open(&self) -> Result<(Box<dyn BufRead + Send>, Option<u64>)> {
+        match self {
+            Self::File(path) => {
+                let events = File::open(path).map_err(|error| cannot_open(path, &error))?;
+                let bytes = events.metadata().map(|metadata| metadata.len()).ok();
+                Ok((Box::new(BufReader::with_capacity(BUFFER_BYTES, events)), bytes))
+            }
+            Self::Generated(definitions, recipe) => {
+                let history = History::new(definitions, *recipe);
+                Ok((Box::new(history.map_err(|error| usage(error.to_string()))?), None))
+            }
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Generated(..) => "the generated history".to_owned(),
+        }
+    }
+}
+
+fn cannot_open(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    unreachable(format!("cannot open {}: {error}", path.display()))
+}
+
 impl Simulate {
     pub(crate) fn run(self, globals: &Globals) -> Result<Exit> {
+        let recipe = self.generated.recipe()?;
         let until = self.until.as_deref().map(when::parse).transpose()?;
+        let until = until.or(recipe.map(|recipe| recipe.end()));
         let Some(here) = linted(&self.dir)? else { return Ok(Exit::Negative) };
         let other = match &self.compare {
             Some(dir) => match linted(dir)? {
@@ -67,14 +140,22 @@ impl Simulate {
         };
         let other = other.map(|(dir, definitions)| Ok((dir, self.changed(definitions)?)));
         let other = other.transpose().map_err(|error: anyhow::Error| usage(error.to_string()))?;
+        let source = match (&self.events, recipe) {
+            (Some(path), _) => Source::File(path),
+            (None, Some(recipe)) => Source::Generated(Arc::clone(&here), recipe),
+            (None, None) => return Err(usage("name the touchpoints with --events".to_owned())),
+        };
+        if let Some(path) = &self.generated.keep {
+            keep(&source, path)?;
+        }
         let out = self.decisions.as_deref();
-        let this = &self;
+        let source = &source;
         // Both at once: two versions take little longer than one.
         let (summary, compared) = std::thread::scope(|scope| {
             let second = other.map(|(dir, definitions)| {
-                scope.spawn(move || this.simulate(dir, definitions, until, None, false))
+                scope.spawn(move || simulate(source, dir, definitions, until, None, false))
             });
-            let first = this.simulate(&this.dir, here, until, out, true);
+            let first = simulate(source, &self.dir, here, until, out, true);
             (first, second.map(|thread| thread.join()))
         });
         let summary = summary?;
@@ -121,38 +202,42 @@ impl Simulate {
             None => ("as it is".to_owned(), changes),
         }
     }
+}
 
-    fn simulate(
-        &self,
-        dir: &Path,
-        definitions: Arc<Definitions>,
-        until: Option<Timestamp>,
-        decisions: Option<&Path>,
-        show_progress: bool,
-    ) -> Result<Summary> {
-        let cannot =
-            |path: &Path, error| unreachable(format!("cannot open {}: {error}", path.display()));
-        let events = File::open(&self.events).map_err(|error| cannot(&self.events, error))?;
-        let bytes = events.metadata().map(|metadata| metadata.len()).unwrap_or(0);
-        let out = match decisions {
-            Some(path) => Some(BufWriter::with_capacity(
-                BUFFER_BYTES,
-                File::create(path).map_err(|error| cannot(path, error))?,
-            )),
-            None => None,
-        };
-        let mut watch =
-            Watcher { out, progress: show_progress.then(|| Progress::new("bytes", Some(bytes))) };
-        let mut reader = BufReader::with_capacity(BUFFER_BYTES, events);
-        let simulation = Simulation::of(definitions, dir);
-        let summary = simulation
-            .run(&mut reader, until, &mut watch)
-            .map_err(|error| negative(format!("{}: {error:#}", self.events.display())))?;
-        if let Some(out) = &mut watch.out {
-            out.flush().context("cannot write the decisions")?;
-        }
-        Ok(summary)
+/// Writes what would be read.
+fn keep(source: &Source<'_>, path: &Path) -> Result<()> {
+    let (mut events, _) = source.open()?;
+    let file = File::create(path).map_err(|error| cannot_open(path, &error))?;
+    let mut out = BufWriter::with_capacity(BUFFER_BYTES, file);
+    std::io::copy(&mut events, &mut out).context("cannot write the touchpoints")?;
+    out.flush().context("cannot write the touchpoints")
+}
+
+fn simulate(
+    source: &Source<'_>,
+    dir: &Path,
+    definitions: Arc<Definitions>,
+    until: Option<Timestamp>,
+    decisions: Option<&Path>,
+    show_progress: bool,
+) -> Result<Summary> {
+    let (mut events, bytes) = source.open()?;
+    let out = match decisions {
+        Some(path) => Some(BufWriter::with_capacity(
+            BUFFER_BYTES,
+            File::create(path).map_err(|error| cannot_open(path, &error))?,
+        )),
+        None => None,
+    };
+    let mut watch = Watcher { out, progress: show_progress.then(|| Progress::new("bytes", bytes)) };
+    let simulation = Simulation::of(definitions, dir);
+    let summary = simulation
+        .run(&mut *events, until, &mut watch)
+        .map_err(|error| negative(format!("{}: {error:#}", source.name())))?;
+    if let Some(out) = &mut watch.out {
+        out.flush().context("cannot write the decisions")?;
     }
+    Ok(summary)
 }
 
 /// Buffer of the files that are read and written.

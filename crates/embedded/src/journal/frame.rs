@@ -28,6 +28,9 @@ pub(crate) const GROUP_BYTES_MAX: usize = limits::APPEND_BYTES_MAX
     + 4 * limits::APPEND_RECORDS_MAX
     + GROUP_HEAD
     + FRAME_HEAD * FRAMES_MAX;
+/// Offsets and sequence numbers are below this, so that the next one never overflows; no log comes
+/// near it.
+pub(crate) const OFFSET_MAX: u64 = i64::MAX.cast_unsigned();
 
 /// What a group is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,6 +208,9 @@ pub(crate) fn parse_head(layout: &Layout, bytes: &[u8]) -> Result<Head, Bad> {
     };
     let frames = parse_frames(layout, &bytes[..head], count, length)?;
     let (crc_body, seq, durable) = (u32_at(bytes, 12), u64_at(bytes, 16), u64_at(bytes, 24));
+    if seq > OFFSET_MAX {
+        return Err(Bad::Broken("the group's number is beyond any log"));
+    }
     Ok(Head { bytes: length, crc_body, seq, durable, kind, frames })
 }
 
@@ -229,6 +235,9 @@ fn parse_frames(
             return Err(Bad::Broken("a frame is longer than its group"));
         }
         let (base, time) = (u64_at(head, at + 16), u64_at(head, at + 24).cast_signed());
+        if base > OFFSET_MAX - u64::from(count) {
+            return Err(Bad::Broken("a frame's offsets are beyond any log"));
+        }
         frames.push(Frame { index, base, count, log_time: Timestamp(time), body, bytes });
         body += bytes;
     }

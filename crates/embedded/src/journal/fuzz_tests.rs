@@ -31,7 +31,7 @@ proptest! {
     fn a_group_reads_back_what_was_appended(
         appends in prop::collection::vec(any_append(), 0..8),
         bases in prop::collection::vec((any::<u32>(), any::<i64>()), 8),
-        (seq, durable) in (any::<u64>(), any::<u64>()),
+        (seq, durable) in (0..=frame::OFFSET_MAX, any::<u64>()),
         skip in 0..6u64,
     ) {
         let mut draft = Draft::records(&appends);
@@ -77,6 +77,31 @@ proptest! {
         if bytes.len() >= 4 {
             bytes[..4].copy_from_slice(&frame::MAGIC.to_le_bytes());
             let _ = parse_head(&layout(), &bytes);
+        }
+    }
+}
+
+#[test]
+fn numbers_beyond_any_log_are_damage_and_no_overflow() {
+    let values = vec![Bytes::from("a"), Bytes::from("b")];
+    let append = Append { topic: Topic::Profiles, partition: 0, values };
+    let sealed = |base: u64, seq: u64| {
+        let mut draft = Draft::records(std::slice::from_ref(&append));
+        draft.place(0, base, Timestamp(1));
+        draft.seal(seq, 0)
+    };
+    assert!(parse_head(&layout(), &sealed(frame::OFFSET_MAX - 2, 7)).is_ok());
+    for (base, seq) in [(u64::MAX, 7), (u64::MAX - 1, 7), (frame::OFFSET_MAX - 1, 7), (0, u64::MAX)]
+    {
+        let head = parse_head(&layout(), &sealed(base, seq));
+        assert!(matches!(head, Err(frame::Bad::Broken(_))), "{base} {seq}: {head:?}");
+        // As the second group of a segment whose checksums are right.
+        let dir = crate::test_folder();
+        let mut bytes = small_journal(dir.path(), 2);
+        bytes.extend_from_slice(&sealed(base, seq));
+        only(dir.path(), &bytes);
+        if let Ok(journal) = open(dir.path()) {
+            assert_eq!(read_right(&journal).0, 2, "{base} {seq}");
         }
     }
 }

@@ -266,7 +266,7 @@ impl Converter {
     }
 
     /// Converts one line of a recorded file (`simulate`): the message names its `receivedAt`, and
-    /// its `source` or the first whose channel fits.
+    /// its `source` or the first whose channel fits; `imported: true` marks it as history.
     pub fn convert_line<'m>(
         &'m self,
         json: &'m str,
@@ -289,7 +289,7 @@ impl Converter {
             sent_at: None,
             context: "",
             call: None,
-            imported: false,
+            imported: wire::flag("imported", message.imported)?,
             make_id,
         };
         self.convert_message(message, &envelope)

@@ -292,6 +292,22 @@ fn a_line_of_a_file_finds_its_source() {
 }
 
 #[test]
+fn only_a_line_of_a_file_can_say_that_it_is_history() {
+    let converter = Converter::new(&definitions());
+    let line = |imported: &str| {
+        format!(
+            r#"{{"type":"track","event":"E","receivedAt":"2026-03-02T10:00:00Z","imported":{imported}}}"#
+        )
+    };
+    for (imported, expected) in [("true", true), ("false", false), ("null", false)] {
+        let line = line(imported);
+        assert_eq!(converter.convert_line(&line, &made).unwrap().imported, expected);
+        assert!(!converter.convert(&line, &envelope(0)).unwrap().imported, "sent, not recorded");
+    }
+    assert_eq!(converter.convert_line(&line("1"), &made).unwrap_err().field, "imported");
+}
+
+#[test]
 fn a_batch_context_lies_below_the_message() {
     let converter = Converter::new(&definitions());
     let json = r#"{"type":"track","event":"E","context":{"a":1}}"#;

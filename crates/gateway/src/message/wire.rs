@@ -41,6 +41,9 @@ pub(super) struct Message<'m> {
     pub(super) received_at: Option<&'m RawValue>,
     #[serde(borrow)]
     pub(super) source: Option<&'m RawValue>,
+    /// Of a recorded line only: whoever sends a message cannot say so.
+    #[serde(borrow)]
+    pub(super) imported: Option<&'m RawValue>,
     #[serde(borrow)]
     pub(super) properties: Option<&'m RawValue>,
     #[serde(borrow)]
@@ -108,6 +111,15 @@ pub(crate) fn object<'m>(
         Some(b'{') => Ok(json),
         None | Some(b'n') => Ok(""),
         _ => Err(wrong_type(field, "an object")),
+    }
+}
+
+/// A yes or no; `null` and absent are no.
+pub(crate) fn flag(field: &'static str, raw: Option<&RawValue>) -> Result<bool, Rejected> {
+    match raw.map(RawValue::get) {
+        Some("true") => Ok(true),
+        None | Some("false" | "null") => Ok(false),
+        Some(_) => Err(wrong_type(field, "true or false")),
     }
 }
 

@@ -136,7 +136,7 @@ fn consent(reader: &Reader<'_>, node: &Node) -> Option<Consent> {
     Some(Consent { channel, purpose, topic })
 }
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "at",
     "person",
     "event",
@@ -156,9 +156,10 @@ const KEYS: [&str; 19] = [
     "timestamp",
     "note",
     "with",
+    "imported",
 ];
-const COMMAND_KEYS: [&str; 9] =
-    ["at", "command", "journey", "channel", "class", "person", "dir", "endpoint", "reason"];
+const COMMAND_KEYS: [&str; 10] =
+    ["at", "command", "journey", "channel", "class", "person", "key", "dir", "endpoint", "reason"];
 
 /// One line of `given:`; none when it is wrong, which is then a finding.
 pub(super) fn line(

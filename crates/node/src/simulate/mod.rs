@@ -4,6 +4,7 @@
 //! production, driven by the file's own log times. The same input gives the same bytes.
 
 mod command;
+pub mod generate;
 mod lines;
 mod summary;
 mod what_if;

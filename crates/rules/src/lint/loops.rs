@@ -1,4 +1,4 @@
-//! Journeys that set each other off: by an emitted event or a changed attribute.
+//! Journeys that set each other off: by an emitted event, a changed attribute or a step `enter`.
 
 use crate::definitions::{Journey, Reentry, StepKind, Trigger};
 use crate::expr::Expr;
@@ -7,13 +7,15 @@ use crate::yaml::Place;
 use sojourn_model::Name;
 use std::sync::Arc;
 
-/// Reports every circle of journeys once, at its first file in order. `files` names each journey's.
+/// Reports every circle of journeys once, at its first file in order. `file_of` names each journey's.
+///
+/// A circle of steps `enter` alone is left to `enter-circle`, which names the steps.
 pub(crate) fn loops(
     findings: &Findings,
     journeys: &[Arc<Journey>],
     file_of: &dyn Fn(&Name) -> Option<String>,
 ) {
-    let leads: Vec<Vec<usize>> = journeys.iter().map(|from| starts(from, journeys)).collect();
+    let leads: Vec<Vec<Lead>> = journeys.iter().map(|from| starts(from, journeys)).collect();
     let mut reported = vec![false; journeys.len()];
     for start in 0..journeys.len() {
         if reported[start] {
@@ -33,12 +35,21 @@ pub(crate) fn loops(
     }
 }
 
+/// A way from one journey into another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Lead {
+    /// Place of the journey that is begun.
+    to: usize,
+    /// Whether only steps `enter` lead there.
+    enters: bool,
+}
+
 /// Journeys that a run of `from` starts. One that limits how often a person enters ends a circle.
-fn starts(from: &Journey, journeys: &[Arc<Journey>]) -> Vec<usize> {
+fn starts(from: &Journey, journeys: &[Arc<Journey>]) -> Vec<Lead> {
     let limited = |to: &Journey| {
         matches!(to.entry.reentry, Reentry::Never | Reentry::After(_)) || to.entry.at_most.is_some()
     };
-    let starts = |to: &Journey| {
+    let emits = |to: &Journey| {
         from.steps.iter().any(|step| match (&step.kind, &to.entry.trigger) {
             (StepKind::Emit { event, .. }, Trigger::Event(rule)) => rule.on.contains(event),
             // A literal is a change only once.
@@ -49,29 +60,41 @@ fn starts(from: &Journey, journeys: &[Arc<Journey>]) -> Vec<usize> {
             _ => false,
         })
     };
-    let found = journeys.iter().enumerate().filter(|(_, to)| !limited(to) && starts(to));
-    found.map(|(place, _)| place).collect()
+    let enters = |to: &Journey| {
+        let names = |kind: &StepKind| matches!(kind, StepKind::Enter { journey, .. } if *journey == to.name);
+        from.steps.iter().any(|step| names(&step.kind))
+    };
+    let open = journeys.iter().enumerate().filter(|(_, to)| !limited(to));
+    let lead = |(place, to): (usize, &Arc<Journey>)| match (emits(to), enters(to)) {
+        (false, false) => None,
+        (other, _) => Some(Lead { to: place, enters: !other }),
+    };
+    open.filter_map(lead).collect()
 }
 
-/// The shortest way from `start` back to itself.
-fn circle(start: usize, leads: &[Vec<usize>]) -> Option<Vec<usize>> {
-    let mut came: Vec<Option<usize>> = vec![None; leads.len()];
-    let mut queue = std::collections::VecDeque::from([start]);
-    while let Some(at) = queue.pop_front() {
-        for &to in &leads[at] {
-            if to == start {
+/// The shortest way from `start` back to itself that is not made of steps `enter` alone.
+///
+/// A journey is looked at twice: as reached by `enter` alone, and as reached in another way.
+fn circle(start: usize, leads: &[Vec<Lead>]) -> Option<Vec<usize>> {
+    let mut came: Vec<[Option<(usize, bool)>; 2]> = vec![[None; 2]; leads.len()];
+    let mut queue = std::collections::VecDeque::from([(start, false)]);
+    while let Some((at, other)) = queue.pop_front() {
+        for lead in &leads[at] {
+            let now = other || !lead.enters;
+            if lead.to == start && now {
                 let mut way = vec![at];
-                let mut back = at;
-                while back != start {
-                    back = came[back]?;
-                    way.push(back);
+                let mut back = (at, other);
+                while back != (start, false) {
+                    back = came[back.0][usize::from(back.1)]?;
+                    way.push(back.0);
                 }
                 way.reverse();
                 return Some(way);
             }
-            if came[to].is_none() {
-                came[to] = Some(at);
-                queue.push_back(to);
+            let seen = &mut came[lead.to][usize::from(now)];
+            if seen.is_none() && lead.to != start {
+                *seen = Some((at, other));
+                queue.push_back((lead.to, now));
             }
         }
     }

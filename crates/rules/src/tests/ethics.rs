@@ -163,6 +163,35 @@ fn journeys_that_set_each_other_off() {
 }
 
 #[test]
+fn journeys_that_enter_each_other_by_event_and_by_step() {
+    let of = |name: &str, on: &str, steps: &str| {
+        format!("journey: {name}\npurpose: service\nentry: {on}\nsteps:\n  - {steps}\n")
+    };
+    let emit = "emit: { event: Order Completed }";
+    let circle = |first: &str, entry: &str, back: &str| {
+        let (j, k) = (of("j", "{ on: Ping }", first), of("k", entry, back));
+        findings(&[("journeys/j.yaml", &j), ("journeys/k.yaml", &k)])
+    };
+    // One leads by an event, the other by the step.
+    let mixed = circle(emit, "{ on: Order Completed }", "enter: { journey: j }");
+    assert_eq!(mixed, ["journeys/j.yaml:1 journey-loop"]);
+    let ended = circle(emit, "{ on: Order Completed, at_most: 1 per 1d }", "enter: { journey: j }");
+    assert_eq!(ended, Vec::<String>::new());
+    let no_way_back = circle(emit, "{ on: Ping }", "enter: { journey: j }");
+    assert_eq!(no_way_back, Vec::<String>::new());
+    // By steps alone it is one finding per step, not a third on top.
+    let steps = circle("enter: { journey: k }", "{ api: true }", "enter: { journey: j }");
+    assert_eq!(steps, ["journeys/j.yaml:5 enter-circle", "journeys/k.yaml:5 enter-circle"]);
+    // Both at once: the event closes the circle that a step could have closed, too.
+    let both = circle(
+        "enter: { journey: k }\n  - emit: { event: Order Completed }",
+        "{ on: Order Completed }",
+        "enter: { journey: j }",
+    );
+    assert!(both.contains(&"journeys/j.yaml:1 journey-loop".to_owned()), "{both:?}");
+}
+
+#[test]
 fn levels_need_a_known_rule_and_a_reason() {
     let with = |lint: &str| format!("{POLICY}lint:\n  {lint}\n");
     let off = with("no-expiry: { level: off, because: \"Old news is fine here.\" }");

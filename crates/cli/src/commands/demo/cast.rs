@@ -1,6 +1,6 @@
 //! The people of the demo: a dozen whose stories are told in full, and the rest of the town.
 
-use super::chance::Chance;
+use sojourn_node::chance::Chance;
 use std::collections::BTreeMap;
 
 /// How many people there are.

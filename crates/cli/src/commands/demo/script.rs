@@ -4,10 +4,10 @@
 //! at minute 0 tells who was known before and what they bought.
 
 use super::cast::{FEATURED, Person};
-use super::chance::Chance;
 use crate::when;
 use serde_json::{Value, json};
 use sojourn_model::{DurationMs, Timestamp};
+use sojourn_node::chance::Chance;
 
 /// Which source a step comes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

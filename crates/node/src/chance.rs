@@ -2,11 +2,18 @@
 
 /// SplitMix64.
 #[derive(Debug, Clone)]
-pub(super) struct Chance(u64);
+pub struct Chance(u64);
 
 impl Chance {
-    pub(super) fn new(seed: u64) -> Self {
+    /// Choices of `seed`.
+    pub fn new(seed: u64) -> Self {
         Self(seed)
+    }
+
+    /// A stream of its own for `name`, so that one part of a story does not shift another's.
+    pub fn of(seed: u64, name: u64) -> Self {
+        let mut own = Self(seed ^ name.wrapping_mul(0xD6E8_FEB8_6659_FD93));
+        Self(own.next())
     }
 
     fn next(&mut self) -> u64 {
@@ -18,21 +25,26 @@ impl Chance {
     }
 
     /// A number below `end`, which is greater than 0.
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         assert!(end > 0);
         let place = self.next() % end as u64;
         usize::try_from(place).unwrap_or(0)
     }
 
     /// A number from `from` up to but not including `to`.
-    pub(super) fn between(&mut self, from: i64, to: i64) -> i64 {
+    pub fn between(&mut self, from: i64, to: i64) -> i64 {
         assert!(from < to);
         from + i64::try_from(self.next() % from.abs_diff(to)).unwrap_or(0)
     }
 
     /// True in `percent` of a hundred cases.
-    pub(super) fn percent(&mut self, percent: u32) -> bool {
+    pub fn percent(&mut self, percent: u32) -> bool {
         self.below(100) < percent as usize
+    }
+
+    /// True in `count` of a thousand cases.
+    pub fn per_mille(&mut self, count: u32) -> bool {
+        self.below(1_000) < count as usize
     }
 }
 
