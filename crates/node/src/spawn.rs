@@ -110,12 +110,6 @@ impl Node {
     }
 
     fn spawn_dispatcher(&mut self, channels: Arc<Channels>, links: Links) -> Result<()> {
-        let clock = self.inner.shared.clock.clone();
-        let current =
-            self.inner.definitions.current()?.context("definitions are taken up before")?;
-        let current = self.inner.definitions.get(current)?;
-        let calls = Caller::new(&current.workspace, &secret, clock).map_err(anyhow::Error::msg)?;
-        let calls = Arc::new(calls);
         let tenure = self.tenure("dispatcher", self.backend.log.partitions(Topic::Actions))?;
         let ready = Arc::new(AtomicBool::new(false));
         {
