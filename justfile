@@ -45,6 +45,10 @@ scenarios *FILTER:
     cargo build --locked --release -p sojourn
     python3 tests/scenarios.py "$@"
 
+# Fuzzes a parser for so many seconds; `just fuzz --list` names the targets.
+fuzz TARGET SECONDS="60":
+    tests/fuzz.sh {{TARGET}} {{SECONDS}}
+
 # Runs the unmodified SDKs of others against the gateway.
 clients:
     tests/run clients

@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
-"""Real channels: `sojourn up` delivers to the channel in Python over gRPC, and to a real SMTP server.
+"""Real channels: `sojourn up` delivers to the channel in Python over gRPC, to a real SMTP server, and
+calls a real HTTP service.
 
     tests/channels.py python BINARY     needs grpcio, grpcio-tools
     tests/channels.py smtp BINARY       needs aiosmtpd
+    tests/channels.py calls BINARY
 """
 
 import base64
 import contextlib
 import email
 import email.policy
+import hashlib
+import hmac
 import http.client
+import http.server
 import json
 import pathlib
 import re
@@ -256,8 +261,136 @@ def smtp(binary, folder):
         sink.controller.stop()
 
 
+# ---- a real HTTP service ----------------------------------------------------------------------------
+
+CALL_SECRET = "a secret of the workspace"
+CALL_SECONDS = 20
+
+
+class Service:
+    """Answers by the user in the path: ok, flaky (500, then ok), slow (never), lost (ok, after 4 s), text,
+    huge (10 MB), gone (404)."""
+
+    def __init__(self):
+        self.requests, service = [], self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                who = self.path.strip("/").rsplit("-", 1)[0]
+                service.requests.append((who, dict(self.headers), body))
+                with contextlib.suppress(OSError):
+                    self.answer(who, service.of(who))
+
+            def answer(self, who, requests):
+                status, body = 200, b'{"left": 7}'
+                if who == "flaky" and len(requests) == 1:
+                    status = 500
+                elif who == "slow":
+                    time.sleep(CALL_SECONDS * 2)
+                elif who == "lost" and len(requests) == 1:
+                    time.sleep(4)
+                elif who == "text":
+                    body = b"<p>seven</p>"
+                elif who == "huge":
+                    body = b'{"left": "' + b"7" * (10 << 20) + b'"}'
+                elif who == "gone":
+                    status = 404
+                self.send_response(status)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", free_port()), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def of(self, who):
+        return [request for request in self.requests if request[0] == who]
+
+
+def header(request, name):
+    return next((value for key, value in request[1].items() if key.lower() == name), None)
+
+
+def signed(request):
+    identifier, stamp = header(request, "webhook-id"), header(request, "webhook-timestamp")
+    text = f"{identifier}.{stamp}.".encode() + request[2]
+    mac = base64.b64encode(hmac.new(CALL_SECRET.encode(), text, hashlib.sha256).digest()).decode()
+    return header(request, "webhook-signature") == f"v1,{mac}"
+
+
+def calls(binary, folder):
+    service = Service()
+    out = folder / "out"
+    url = f"http://127.0.0.1:{service.server.server_address[1]}/" + "{{ run.key }}"
+    step = {"id": "ask", "call": {"url": url, "body": {"run": "run.key"}, "as": "stock", "timeout": f"{CALL_SECONDS}s"}}
+    journey = notation.journey(step, notation.send(channels=["web"]), purpose="service", key="event.properties.id", reentry="never")
+    template = {"templates/t/en.txt": "left {{ run.call.stock.left | default: 'unknown' }}\n"}
+    house = House(binary, folder, {"web": {"kind": "file", "path": str(out)}}, journey, template)
+    declared = folder / "ws/sojourn.yaml"
+    words = declared.read_text()
+
+    def told(user, what):
+        house.post(ping(user, 1))
+        assert until(lambda: said(user)), f"nothing for {user}; {service.of(user)}\n{house.words()}"
+        assert f"left {what}" in said(user)[0], said(user)
+        return len(said(user)) == 1
+
+    # The message does not name the user; one at a time is enough.
+    seen = set()
+
+    def said(_):
+        files = sorted(out.glob("*.json")) if out.exists() else []
+        return [file.read_text() for file in files if file not in seen]
+
+    def next_user():
+        seen.update(out.glob("*.json"))
+        return True
+
+    def killed():
+        house.post(ping("lost", 1))
+        assert until(lambda: service.of("lost")), "not called"
+        house.process.kill()
+        house.process.wait()
+        house.start()
+        assert until(lambda: said("lost")), house.words()
+        time.sleep(QUIET_SECONDS)
+        keys = {header(request, "idempotency-key") for request in service.of("lost")}
+        return len(said("lost")) == 1 and "left 7" in said("lost")[0] and len(service.of("lost")) == 2 and len(keys) == 1
+
+    def refused():
+        run = subprocess.run([binary, "lint", str(folder / "ws")], capture_output=True, text=True)
+        return run.returncode == 1 and "call-private" in run.stdout + run.stderr
+
+    try:
+        yield "an address of the own network is refused", refused
+        declared.write_text(words + json.dumps({"calls": {"secret": CALL_SECRET, "allow_private": True}})[1:-1].replace('"calls"', "calls") + "\n")
+        house.start()
+        yield "an answer comes into the message", lambda: told("ok", "7")
+        yield "the call is signed and carries its key", lambda: (
+            signed(service.of("ok")[0]) and header(service.of("ok")[0], "idempotency-key") == header(service.of("ok")[0], "webhook-id")
+            and json.loads(service.of("ok")[0][2]) == {"run": "ok-1"})
+        yield "a 500 is asked again under the same key", lambda: next_user() and (
+            told("flaky", "7") and len({header(request, "idempotency-key") for request in service.of("flaky")}) == 1
+            and len(service.of("flaky")) == 2)
+        yield "a killed house asks again under the same key, and goes on once", lambda: next_user() and killed()
+        yield "an answer that is not JSON is none", lambda: next_user() and told("text", "unknown") and len(service.of("text")) == 1
+        yield "an answer of 10 MB is none", lambda: next_user() and told("huge", "unknown") and len(service.of("huge")) == 1
+        yield "a 404 is final", lambda: next_user() and told("gone", "unknown") and len(service.of("gone")) == 1
+        yield "a service that never answers holds nobody longer than the timeout", lambda: next_user() and told("slow", "unknown")
+    finally:
+        house.stop()
+        service.server.shutdown()
+
+
 def main():
-    suite, binary = {"python": python, "smtp": smtp}[sys.argv[1]], str(pathlib.Path(sys.argv[2]).resolve())
+    suite, binary = {"python": python, "smtp": smtp, "calls": calls}[sys.argv[1]], str(pathlib.Path(sys.argv[2]).resolve())
     passed, failed = 0, 0
     with tempfile.TemporaryDirectory() as folder:
         try:

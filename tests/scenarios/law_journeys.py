@@ -143,6 +143,12 @@ case("lj41-nested-wait-needs-another", "7: inside `then` another wait_for of the
      [known(), ping("10:00"), click("10:20")], [yes("11:20", step="one")])
 case("lj42-the-wait-sees-its-own-emission", "7: emitted events are applied after the record: the run stands at its wait_for by then",
      journey(emit(), wait_for("Reward Earned", "1h")), [known(), ping("10:00")], [yes("10:00", step="yes")])
+case("lj42b-an-emission-continues-a-condition-too", "7: the click continues f; what the run emits then is an event of its own, on which g's condition is looked at",
+     journey(wait_for(step="f", then=[emit()], otherwise=[]), wait_for(None, "1h", step="g", condition="count('Reward Earned', '1h') >= 1")),
+     [known(), ping("10:00"), click("10:20"), track("Noop", "10:30")], [yes("10:20", step="yes")])
+case("lj42c-one-record-one-wait-also-for-conditions", "7: one record continues at most one wait_for of a run: g's condition, which holds too, is looked at with the next",
+     journey(wait_for(step="f", then=[], otherwise=[]), wait_for(None, "1h", step="g", condition="profile.points == 5")),
+     [known(points=5), ping("10:00"), click("10:20"), track("Noop", "10:30")], [yes("10:30", step="yes")])
 case("lj43-emission-by-another-journey-continues", "7: what another journey emits continues the wait",
      [journey(wait_for("Reward Earned", "1h"), name="a"), journey(emit(points="event.properties.n"), name="b", on="Signed Up")],
      [known(), ping("10:00"), sign_up("10:20")], [yes("10:20", journey="a", step="yes")],

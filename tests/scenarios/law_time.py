@@ -119,6 +119,23 @@ case("lt37-a-time-out-after-a-time-out", "1: now is the instant of the first, so
 case("lt38-a-time-out-at-the-instant-of-an-exit", "1, 7: the exit's record at that instant comes first",
      journey(wait_for(timeout="1h"), exit_on=[{"on": "Order Completed"}]), [known(), ping("10:00"), order("11:00")], [])
 
+EARNED = {"id": "e", "emit": {"event": "Reward Earned", "properties": {}}}
+
+case("lt39a-the-record-is-newer-than-what-timers-did-at-its-instant", "1, 2: the timer of 11:00 fires before the record of 11:00: of two values of one time the later in the log is the newest",
+     [journey(wait("1h"), {"id": "u", "update": {"points": "3"}}, name="a"),
+      journey({"id": "b", "branch": [{"when": "profile.points == 2", "steps": [send("record")]}, {"else": [send("timer")]}]}, name="b", on="Signed Up")],
+     [known(), ping("10:00"), identify("11:00", points=2), track("Signed Up", "11:10")], [yes("11:10", step="record")])
+case("lt39b-a-run-of-a-timer-ends-by-the-record-of-its-instant", "1, 7: b began with what the timer of 11:00 emitted; the order of 11:00 is later in the log",
+     [journey(wait("1h"), EARNED, name="a"), journey(wait("1h"), send(), name="b", on="Reward Earned", exit_on=[{"on": "Order Completed"}])],
+     [known(), ping("10:00"), order("11:00")], [])
+case("lt39c-two-timers-of-one-instant", "1, 7: a's wait was armed first, so b's run is older than what c emits at the same instant: that ends it",
+     [journey(wait("1h"), EARNED, name="a"), journey(wait("1h"), send(), name="b", on="Reward Earned", exit_on=[{"on": "Product Viewed"}]),
+      journey(wait("30m"), {"id": "e", "emit": {"event": "Product Viewed", "properties": {}}}, name="c", on="Signed Up")],
+     [known(), ping("10:00"), track("Signed Up", "10:30")], [])
+case("lt39d-a-wait-of-a-timer-is-continued-by-the-record-of-its-instant", "1, 7: the run that a timer began at 11:00 stands at its wait_for when the click of 11:00 comes",
+     [journey(wait("1h"), EARNED, name="a"), journey(wait_for(timeout="1h"), name="b", on="Reward Earned")],
+     [known(), ping("10:00"), click("11:00")], [yes("11:00", journey="b", step="yes")])
+
 # ---- 1 The clock's changes ----------------------------------------------------------------------
 
 case("lt40-half-hour-change-in-autumn", "1: Lord Howe sets back half an hour on 5 April: the first 01:45 is 14:45Z",

@@ -97,3 +97,74 @@ case("od43-of-several-full-caps-the-first-decides", "4: digest stands first in t
      journey(), [known(), ping("10:00", n=1), ping("11:00", n=2)],
      [yes("10:00"), no("cap", "11:00")],
      caps=[cap(at_cap="digest"), cap(id="d", per="local_day", at_cap="defer")], files=listing())
+
+
+# ---- 7 The step call ----------------------------------------------------------------------------
+
+def call(step="ask", **more):
+    return {"id": step, "call": {"url": "https://stock.example/items/{{ event.properties.id }}", "as": "stock", **more}}
+
+
+def by_stock(*more):
+    """Sends `much` or `none` by the answer."""
+    return {"id": "b", "branch": [{"when": "run.call.stock.left >= 5", "steps": [send("much")]}, {"else": [send("none")]}, *more]}
+
+
+def answered(received, person="u1", **properties):
+    return track("Call Answered", received, person, properties=properties)
+
+
+def failed(received, person="u1", **properties):
+    return track("Call Failed", received, person, properties=properties)
+
+
+AT_ASK = {"journey": "j", "step": "ask"}
+
+case("oa01-a-call-answered-in-the-file", "language, 7: the answer is read as run.call.<as>; the run goes on when it comes",
+     journey(call(), by_stock()),
+     [known(), ping("10:00", id="a"), answered("10:00:02", **AT_ASK, answer={"left": 7})], [yes("10:00:02", step="much")])
+case("oa02-a-call-that-no-line-answers", "nothing is called: without an answer the call fails when its timeout is over, on_error continue",
+     journey(call(timeout="5s"), by_stock()),
+     [known(), ping("10:00", id="a")], [yes("10:00:05", step="none")])
+case("oa03-on_error-exit", "on_error exit ends the run, so that no message follows",
+     journey(call(timeout="5s", on_error="exit"), send()),
+     [known(), ping("10:00", id="a")], [])
+case("oa04-a-call-failed-in-the-file", "a Call Failed goes on by on_error at once",
+     journey(call(timeout="5m"), by_stock()),
+     [known(), ping("10:00", id="a"), failed("10:00:30", **AT_ASK)], [yes("10:00:30", step="none")])
+case("oa05-an-answer-too-late-and-one-twice", "what comes after the timeout, or a second time, does nothing",
+     journey(call(timeout="5s"), by_stock()),
+     [known(), ping("10:00", id="a"), answered("10:00:06", **AT_ASK, answer={"left": 7}),
+      ping("11:00", id="b"), answered("11:00:01", **AT_ASK, answer={"left": 7}), answered("11:00:02", **AT_ASK, answer={"left": 0})],
+     [yes("10:00:05", step="none"), yes("11:00:01", step="much")])
+case("oa06-the-latest-call-of-the-person", "an answer that names journey and step is of the person's latest call there",
+     journey(call(timeout="5m"), by_stock(), key="event.properties.id"),
+     [known(), ping("10:00", id="a"), ping("10:01", id="b"), answered("10:02", **AT_ASK, answer={"left": 9})],
+     [yes("10:02", step="much", run_key="b"), yes("10:05", step="none", run_key="a")])
+case("oa07-an-address-that-misses-a-value", "a missing field: the call cannot be made and fails at once",
+     journey(call(), by_stock()), [known(), ping("10:00")], [yes("10:00", step="none")])
+case("oa08-exit-while-a-call-is-out", "7: exit_on is looked at mid-call; the answer then does nothing",
+     journey(call(timeout="5m"), send(), exit_on=[{"on": "Order Completed"}]),
+     [known(), ping("10:00", id="a"), track("Order Completed", "10:01"), answered("10:02", **AT_ASK, answer={"left": 9})], [])
+case("oa09-body-method-headers", "language: every key of the step",
+     journey(call(method="POST", body={"cart": "run.key", "n": "event.properties.n + 1", "all": ["1", {"x": "'y'"}]},
+                  headers={"X-Shop": "york {{ run.key }}"}, timeout="5s", on_error="continue"), send(),
+             key="event.properties.id"),
+     [known(), ping("10:00", id="a", n=1), answered("10:00:01", **AT_ASK, answer=None)], [yes("10:00:01")])
+case("oa10-an-answer-in-a-template", "language: templates read run.call.<as>; what the answer lacks is content",
+     journey(call(timeout="5s"), send()),
+     [known(), ping("10:00", id="a"), answered("10:00:01", **AT_ASK, answer={"left": 7}),
+      ping("11:00", id="b"), answered("11:00:01", **AT_ASK, answer={"right": 7})],
+     [yes("10:00:01"), no("content", "11:00:01")],
+     files={"templates/t/en.txt": "{{ run.call.stock.left }} left. {{ links.unsubscribe }}\n"})
+case("oa11-a-killed-journey-calls-nobody", "8, 7: killed, the call fails at once",
+     journey(wait("1h"), call(timeout="5m"), by_stock()),
+     [known(), ping("10:00", id="a"), command("10:30", "kill", **{"class": "marketing"})], [no("killed", "11:00", step="none")])
+case("oa12-a-pause-holds-before-a-call", "7: a pause holds at the next step; resumed, the call is made then",
+     journey(wait("1h"), call(timeout="5m"), by_stock()),
+     [known(), ping("10:00", id="a"), command("10:30", "pause", journey="j"), command("12:00", "resume", journey="j"),
+      answered("12:01", **AT_ASK, answer={"left": 9})], [yes("12:01", step="much")])
+case("oa13-a-call-survives-a-merge", "2: the run moves with its person, and the answer finds it",
+     journey(call(timeout="1h"), by_stock()),
+     [known("u1"), ping("10:00", "w", id="a"), {**track("Noop", "10:05"), "anonymousId": "w"}, answered("10:06", **AT_ASK, answer={"left": 9})],
+     [yes("10:06", step="much")])

@@ -164,3 +164,67 @@ case("tb10-best-time-keeps-out", "5: `best_time` picks an hour inside the window
      [known(), *[track("Email Opened", f"03-0{day} 18:10") for day in (2, 3, 4)], ping("03-05 12:00"), ping("03-10 12:00")],
      [later("no_slot", "03-05 12:00", "03-05 18:00"), yes("03-05 18:00"), no("no_slot", "03-10 12:00")],
      **dark(blackout(days=["2026-03-10", "2026-03-11"])))
+
+# ---- 5 How messages spread ----------------------------------------------------------------------
+
+case("ts01-a-ramp-ends-with-the-expiry", "5: spread over the ramp, before the message expires: one second is left",
+     journey(send(expires="9h1s")), [known(), ping("23:00")],
+     [later("quiet_hours", "23:00", "03-03 08:00"), yes("03-03 08:00")],
+     quiet_hours=[{**quiet(), "ramp": "2h"}])
+case("ts02-a-rate-of-the-journey", "5: one an hour: the second goes an hour later, and what comes after an idle hour at once",
+     journey(rate="1/h"), [known(), known("u2"), ping("10:00"), ping("10:00:01", "u2"), ping("12:30")],
+     [yes("10:00"), later("no_slot", "10:00:01", "11:00", "u2"), yes("11:00", "u2"), yes("12:30")])
+case("ts03-a-rate-and-the-night", "5: the instant that the rate gives is quiet: every check runs again there",
+     journey(rate="1/h"), [known(), known("u2"), ping("20:30"), ping("20:31", "u2")],
+     [yes("20:30"), later("no_slot", "20:31", "21:30", "u2"), later("quiet_hours", "21:30", "03-03 08:00", "u2"),
+      yes("03-03 08:00", "u2")], quiet_hours=[quiet()])
+case("ts04-a-rate-and-the-expiry", "5: no feasible slot is a reason",
+     journey(send(expires="30m"), rate="1/h"), [known(), known("u2"), ping("10:00"), ping("10:01", "u2")],
+     [yes("10:00"), no("no_slot", "10:01", "u2", until="11:00")])
+case("ts05-one-wave-is-at-once", "5: waves of which the first has everybody",
+     journey(send(waves={"share": [100], "every": "2h"})), [known(), ping("10:00")], [yes("10:00")])
+case("ts06-the-second-wave", "5: nearly everybody is in the second wave; quiet hours are looked at when it comes",
+     journey(send(waves={"share": [0.0001, 99.9999], "every": "2h"})), [known(), ping("19:30")],
+     [later("no_slot", "19:30", "21:30"), later("quiet_hours", "21:30", "03-03 08:00"), yes("03-03 08:00")],
+     quiet_hours=[quiet()])
+
+# ---- 4 Fatigue ----------------------------------------------------------------------------------
+
+WEARY = {"window": "10d", "ignored_after": "1d", "shrink": [{"from": 2, "caps": 50}, {"from": 10, "caps": 0}]}
+TWO = [cap(at_most=2, per="1h")]
+
+
+def limits(used, limit):
+    return [{"id": "c", "used": used, "limit": limit}]
+
+
+case("tf01-ignored-messages-shrink-the-cap", "4: two messages that nothing came of: the cap of 2 allows 1",
+     journey(), [known(), ping("03-02 10:00"), ping("03-03 10:00"), ping("03-04 10:00"), ping("03-04 10:01")],
+     [yes("03-02 10:00", caps=limits(0, 2)), yes("03-03 10:00", caps=limits(0, 2)), yes("03-04 10:00", caps=limits(0, 1)),
+      no("cap", "03-04 10:01", caps=limits(1, 1))], caps=TWO, fatigue=WEARY)
+case("tf02-a-message-that-was-opened-wearies-nobody", "4: of two, one was opened in time and one is not ignored yet",
+     journey(), [known(), ping("03-02 10:00"), track("Email Opened", "03-02 12:00"), ping("03-03 10:00"), ping("03-04 09:59"),
+                 ping("03-04 09:59:30")],
+     [yes("03-02 10:00"), yes("03-03 10:00"), yes("03-04 09:59", caps=limits(0, 2)), yes("03-04 09:59:30", caps=limits(1, 2))],
+     caps=TWO, fatigue=WEARY)
+case("tf03-the-score-is-of-the-channel", "4: weary of e-mail is not weary of push",
+     journey(send(channels=["email", "push"], at_cap="fallback")),
+     [known(), track("Email Marked as Spam", "03-01 10:00", properties={"email": "old@x.example"}), ping("10:00")],
+     [other("push", "cap", "10:00", caps=limits(0, 2))], caps=TWO, fatigue=WEARY)
+case("tf04-a-cap-of-nothing-until-the-window-ends", "4: unsubscribed counts 10: nothing, until it has left the window, half open",
+     journey(send(at_cap="defer")),
+     [known(), track("Unsubscribed", "03-01 10:00", properties={"purpose": "feedback", "channel": "email"}), ping("10:00")],
+     [later("cap", "10:00", "03-11 10:00", caps=limits(0, 0)), yes("03-11 10:00", caps=limits(0, 2))], caps=TWO, fatigue=WEARY)
+case("tf05-dismissed-with-a-weight-of-ones-own", "4: the weights are the policy's; a dismissal of push",
+     journey(send(channels=["push"])),
+     [known(), track("Push Dismissed", "03-01 10:00"), ping("10:00"), ping("10:01")],
+     [yes("10:00", caps=limits(0, 1)), no("cap", "10:01", caps=limits(1, 1))],
+     caps=TWO, fatigue={**WEARY, "weights": {"dismissed": 2}})
+case("tf06-exempt-messages-are-not-shrunk", "4: what is exempt from caps is exempt from their shrinking",
+     journey(purpose="service"),
+     [known(), track("Unsubscribed", "03-01 10:00", properties={"purpose": "marketing", "channel": "email"}), ping("10:00")],
+     [yes("10:00")], caps=TWO, fatigue=WEARY)
+case("tf07-a-message-that-failed-was-not-ignored", "4: a final failure takes it out",
+     journey(), [known(), ping("03-02 10:00"), track("Message Failed", "03-02 10:01", properties={"journey": "j", "step": "s"}),
+                 ping("03-03 10:00"), ping("03-04 10:00")],
+     [yes("03-02 10:00"), yes("03-03 10:00"), yes("03-04 10:00", caps=limits(0, 2))], caps=TWO, fatigue=WEARY)

@@ -1,6 +1,6 @@
 //! Arguments of `sojourn-bench`.
 
-use crate::{engine, http, j1};
+use crate::{engine, http, j1, latency};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -54,6 +54,27 @@ enum Command {
         #[arg(long, default_value_t = 16)]
         connections: usize,
     },
+    /// Starts `sojourn up` and measures from an accepted touchpoint to `Deliver`, by open loop
+    Latency {
+        /// The program; default: `sojourn` beside this one
+        #[arg(long)]
+        program: Option<std::path::PathBuf>,
+        /// Touchpoints per second
+        #[arg(long, default_value_t = 5_000)]
+        rate: u32,
+        /// Touchpoints per request
+        #[arg(long, default_value_t = 10)]
+        batch: usize,
+        /// Seconds of load
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+        /// Connections
+        #[arg(long, default_value_t = 16)]
+        connections: usize,
+        /// People
+        #[arg(long, default_value_t = 10_000)]
+        people: u32,
+    },
     /// Writes the job's input as a file for `simulate`, and its workspace
     Events {
         /// Folder to write `ws/` and `events.jsonl` to
@@ -91,6 +112,22 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Http { address, key, pid, batch, requests, connections } => {
             let load = http::Load { address, key, pid, batch, requests, connections };
             http::run(&load, settings(10_000, (batch * requests) as u64))
+        }
+        Command::Latency { program, rate, batch, seconds, connections, people } => {
+            let program = match program {
+                Some(program) => program,
+                None => std::env::current_exe()?.with_file_name("sojourn"),
+            };
+            let folder = tempfile::Builder::new().prefix("sojourn-bench-").tempdir_in(".")?;
+            // Now, not a recorded day: what is long past starts no journey.
+            let start = std::time::UNIX_EPOCH.elapsed()?;
+            let settings = j1::Settings {
+                start_ms: i64::try_from(start.as_millis())?,
+                span_ms: i64::from(seconds) * 1_000,
+                ..settings(people, u64::from(rate) * u64::from(seconds))
+            };
+            let run = latency::Run { program, rate, batch, seconds, connections, settings };
+            latency::run(folder.path(), &run)
         }
         Command::Events { folder, touchpoints, people, journeys } => {
             j1::write_events(&folder, settings(people, touchpoints), journeys)

@@ -74,14 +74,26 @@ pub fn run(folder: &std::path::Path, run: Run) -> Result<()> {
     let mut generator = Generator::new(run.settings);
     let mut batch = Vec::with_capacity(BATCH);
     let began = Instant::now();
+    let (mut known, mut half) = (0u64, (0, 0));
+    let people = u64::from(run.settings.people);
     while let Some(messages) = generator.prelude() {
         batch.extend(messages);
+        known += 1;
         if batch.len() >= BATCH {
             bench.take(&mut batch)?;
+        }
+        if known == people / 2 {
+            half = (known, cpu::resident());
         }
     }
     bench.take(&mut batch)?;
     bench.finish()?;
+    let resident = cpu::resident();
+    println!(
+        "known: {known} people, {} MB resident; each of the second half added {} bytes",
+        resident >> 20,
+        resident.saturating_sub(half.1) / (known - half.0).max(1)
+    );
     println!("prelude: {} records in {:.1?}", bench.touchpoints, began.elapsed());
     let (before, resident_before) = (bench.log.stats(), cpu::resident());
     (bench.stages, bench.touchpoints) = (Stages::default(), 0);

@@ -80,7 +80,6 @@ pub fn run(load: &Load, settings: Settings) -> Result<()> {
 }
 
 fn prepare(load: &Load, settings: Settings) -> Result<Vec<Vec<u8>>> {
-    let auth = base64::engine::general_purpose::STANDARD.encode(format!("{}:", load.key));
     let mut generator = Generator::new(settings);
     let mut requests = Vec::with_capacity(load.requests);
     for _ in 0..load.requests {
@@ -88,38 +87,63 @@ fn prepare(load: &Load, settings: Settings) -> Result<Vec<Vec<u8>>> {
         if messages.len() < load.batch {
             break;
         }
-        let (path, body) = match messages.as_slice() {
-            [one] => ("track", one.clone()),
-            _ => ("batch", format!(r#"{{"batch":[{}]}}"#, messages.join(","))),
-        };
-        requests.push(
-            format!(
-                "POST /v1/{path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Basic {auth}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            )
-            .into_bytes(),
-        );
+        requests.push(request(&load.key, &messages));
     }
     Ok(requests)
 }
 
-fn post_all(address: &str, requests: &[Vec<u8>]) -> Result<Histogram<u64>> {
-    let mut stream =
-        TcpStream::connect(address).with_context(|| format!("cannot reach {address}"))?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let mut reader = BufReader::new(stream.try_clone()?);
+/// A request with these messages: a single call, or a batch of several.
+pub(crate) fn request(key: &str, messages: &[String]) -> Vec<u8> {
+    let auth = base64::engine::general_purpose::STANDARD.encode(format!("{key}:"));
+    let (path, body) = match messages {
+        [one] => ("track", one.clone()),
+        _ => ("batch", format!(r#"{{"batch":[{}]}}"#, messages.join(","))),
+    };
+    format!(
+        "POST /v1/{path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Basic {auth}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// Posts as fast as it is answered, on one connection.
+pub(crate) fn post_all(address: &str, requests: &[Vec<u8>]) -> Result<Histogram<u64>> {
+    let mut connection = Connection::open(address)?;
     let mut latencies = Histogram::new(3)?;
     for request in requests {
         let began = Instant::now();
-        stream.write_all(request)?;
-        let status = read_answer(&mut reader)?;
-        if status != 200 {
-            bail!("the gateway answered {status}");
-        }
+        connection.post(request)?;
         latencies.record(u64::try_from(began.elapsed().as_micros())?)?;
     }
     Ok(latencies)
+}
+
+/// A connection that is kept alive.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    reader: BufReader<TcpStream>,
+}
+
+impl Connection {
+    /// Connects.
+    pub(crate) fn open(address: &str) -> Result<Self> {
+        let stream =
+            TcpStream::connect(address).with_context(|| format!("cannot reach {address}"))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        let reader = BufReader::new(stream.try_clone()?);
+        Ok(Self { stream, reader })
+    }
+
+    /// Posts one request and waits for its 200.
+    pub(crate) fn post(&mut self, request: &[u8]) -> Result<()> {
+        self.stream.write_all(request)?;
+        let status = read_answer(&mut self.reader)?;
+        if status != 200 {
+            bail!("the gateway answered {status}");
+        }
+        Ok(())
+    }
 }
 
 fn read_answer(reader: &mut impl BufRead) -> Result<u16> {

@@ -7,3 +7,4 @@ pub mod cpu;
 pub mod engine;
 pub mod http;
 pub mod j1;
+pub mod latency;

@@ -10,6 +10,7 @@
 //!
 //! [`DeliverRequest`]: sojourn_proto::channel::DeliverRequest
 
+pub mod calls;
 mod channel;
 pub mod email;
 pub mod file;

@@ -10,7 +10,7 @@ use sojourn_proto::admin::admin_service_client::AdminServiceClient;
 use sojourn_proto::admin::import_service_client::ImportServiceClient;
 use sojourn_proto::admin::{
     DoctorRequest, GetDecisionRequest, GetPersonRequest, ImportRequest, ImportResponse,
-    LedgerRequest, OrderRequest, TailRequest,
+    LedgerRequest, OrderRequest, SnapshotRequest, SnapshotResponse, TailRequest,
 };
 use std::path::Path;
 use std::time::Duration;
@@ -171,6 +171,13 @@ impl Admin {
         let request = ImportRequest { source: source.to_owned(), messages };
         let answer = self.runtime.block_on(client.import(request)).map_err(fault)?;
         Ok(answer.into_inner())
+    }
+
+    /// Writes a snapshot to the file `path` on the server's machine.
+    pub(crate) fn snapshot(&mut self, path: &Path) -> Result<SnapshotResponse> {
+        let path = path.to_str().context("the path is no text")?.to_owned();
+        let answer = self.runtime.block_on(self.client.snapshot(SnapshotRequest { path }));
+        Ok(answer.map_err(fault)?.into_inner())
     }
 
     /// What the server says of itself.

@@ -55,6 +55,13 @@ pub(crate) fn decision_page(sentence: &str, decision: &Value) -> Vec<String> {
         let of = format!("{} of {} used before", cap["used"], cap["limit"]);
         row("cap", format!("{}: {of}", text(cap, "id")));
     }
+    let fatigue = &decision["inputs"]["fatigue"];
+    if fatigue.is_object() {
+        let of = ["ignored", "dismissed", "unsubscribed", "complained"]
+            .map(|outcome| format!("{} {outcome}", fatigue[outcome]))
+            .join(", ");
+        row("fatigue", format!("{} ({of}): caps at {} %", fatigue["score"], fatigue["caps"]));
+    }
     lines
 }
 

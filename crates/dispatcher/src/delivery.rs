@@ -5,8 +5,10 @@ use crate::{
 };
 use futures::FutureExt;
 use parking_lot::Mutex;
+use sojourn_channels::calls::{CALL_TIMEOUT_MAX, Caller, IN_FLIGHT};
 use sojourn_channels::{Channels, Outgoing, render::Renderer, trace};
-use sojourn_model::{Action, DurationMs, Name};
+use sojourn_model::{Action, DurationMs, Name, is_call};
+use sojourn_ports::Permit;
 use sojourn_proto::channel::{self, DeliverRequest, DeliverResponse, DeliveryOutcome};
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -23,10 +25,16 @@ pub type Wake = Arc<dyn Fn() + Send + Sync>;
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 const ASK_ANEW: Duration = Duration::from_secs(30);
 
+/// What a host that is called can do: the action's id is the key by which it knows a second try, for
+/// as long as a call is tried.
+const CALLS: Capability =
+    Capability { idempotency_window: CALL_TIMEOUT_MAX, status_lookup: false, in_flight: IN_FLIGHT };
+
 /// Delivers through the channels of a workspace, in tasks of a tokio runtime.
 pub struct ChannelTransport {
     channels: Arc<Channels>,
     renderer: Arc<Renderer>,
+    calls: Option<Arc<Caller>>,
     runtime: Handle,
     known: Arc<Mutex<BTreeMap<Name, ChannelState>>>,
     sender: mpsc::Sender<Answer>,
@@ -78,13 +86,33 @@ impl ChannelTransport {
                 })
             })
             .collect();
-        Self { channels, renderer, runtime, known, sender, answers, wake, asking, longest }
+        Self {
+            channels,
+            renderer,
+            calls: None,
+            runtime,
+            known,
+            sender,
+            answers,
+            wake,
+            asking,
+            longest,
+        }
     }
 
     /// Calls a delivery unknown after `longest` of wall time instead of
     /// [`limits::DELIVERY_WALL_MAX`].
     pub fn answers_within(mut self, longest: Duration) -> Self {
         self.longest = longest;
+        self
+    }
+}
+
+impl ChannelTransport {
+    /// Makes the calls of journeys as well; without, they fail.
+    #[must_use]
+    pub fn with_calls(mut self, calls: Arc<Caller>) -> Self {
+        self.calls = Some(calls);
         self
     }
 }
@@ -101,6 +129,7 @@ impl Transport for ChannelTransport {
     fn start(&mut self, deliveries: Vec<Delivery>) {
         for delivery in deliveries {
             let (channels, renderer) = (Arc::clone(&self.channels), Arc::clone(&self.renderer));
+            let calls = self.calls.clone();
             let (sender, wake) = (self.sender.clone(), Arc::clone(&self.wake));
             let Delivery { action, attempt, lookup_only, permit } = delivery;
             let traceparent = trace::traceparent(&action.cause, &action.id.to_string(), attempt);
@@ -115,9 +144,12 @@ impl Transport for ChannelTransport {
             );
             let (id, longest) = (action.id, self.longest);
             let work = async move {
+                if action.is_call() {
+                    return call(calls.as_deref(), &action, &traceparent, permit).await;
+                }
                 let request = match request(&renderer, &action, attempt, lookup_only, traceparent) {
                     Ok(request) => request,
-                    Err(detail) => return (AttemptOutcome::Failed, detail.into(), 0, None),
+                    Err(detail) => return Answered::new(AttemptOutcome::Failed, detail),
                 };
                 // Rendering may have taken its time; the adapter drops the permit at the hand-over.
                 let response = channels.deliver(Outgoing { request, permit }).await;
@@ -127,19 +159,22 @@ impl Transport for ChannelTransport {
                 async move {
                     // A channel that panics or hangs has answered *unknown*: an answer always comes.
                     let work = AssertUnwindSafe(work).catch_unwind();
-                    let (outcome, detail, retry_after_ms, bounce) =
-                        match tokio::time::timeout(longest, work).await {
-                            Ok(Ok(answered)) => answered,
-                            Ok(Err(_)) => {
-                                (AttemptOutcome::Unknown, "the channel failed".into(), 0, None)
-                            }
-                            Err(_) => {
-                                (AttemptOutcome::Unknown, "no answer in time".into(), 0, None)
-                            }
-                        };
-                    tracing::debug!(?outcome, "answered");
-                    let answer =
-                        Answer { action: id, attempt, outcome, detail, retry_after_ms, bounce };
+                    let answered = match tokio::time::timeout(longest, work).await {
+                        Ok(Ok(answered)) => answered,
+                        Ok(Err(_)) => Answered::new(AttemptOutcome::Unknown, "the channel failed"),
+                        Err(_) => Answered::new(AttemptOutcome::Unknown, "no answer in time"),
+                    };
+                    tracing::debug!(outcome = ?answered.outcome, "answered");
+                    let Answered { outcome, detail, retry_after_ms, bounce, body } = answered;
+                    let answer = Answer {
+                        action: id,
+                        attempt,
+                        outcome,
+                        detail,
+                        retry_after_ms,
+                        bounce,
+                        body,
+                    };
                     let _ = sender.send(answer); // nobody listens any more: the log knows the intent
                     wake();
                 }
@@ -153,6 +188,12 @@ impl Transport for ChannelTransport {
     }
 
     fn channel(&mut self, name: &str) -> ChannelState {
+        if is_call(name) {
+            return match &self.calls {
+                Some(_) => ChannelState::Known(CALLS),
+                None => ChannelState::Absent,
+            };
+        }
         self.known.lock().get(name).copied().unwrap_or(ChannelState::Absent)
     }
 }
@@ -190,19 +231,56 @@ fn request(
     })
 }
 
-fn read(response: DeliverResponse) -> (AttemptOutcome, Name, u64, Option<Bounce>) {
-    let outcome = match response.outcome() {
+/// What one attempt brought.
+struct Answered {
+    outcome: AttemptOutcome,
+    detail: Name,
+    retry_after_ms: u64,
+    bounce: Option<Bounce>,
+    body: Option<Arc<str>>,
+}
+
+impl Answered {
+    fn new(outcome: AttemptOutcome, detail: impl Into<Name>) -> Self {
+        Self { outcome, detail: detail.into(), retry_after_ms: 0, bounce: None, body: None }
+    }
+}
+
+/// One attempt of a `call`.
+async fn call(
+    calls: Option<&Caller>,
+    action: &Action,
+    traceparent: &str,
+    permit: Option<Permit>,
+) -> Answered {
+    let Some(calls) = calls else {
+        return Answered::new(AttemptOutcome::Failed, "nothing makes calls here");
+    };
+    let called = calls.call(action, traceparent, permit).await;
+    let mut answered = Answered::new(outcome(called.outcome), called.detail);
+    answered.retry_after_ms = u64::try_from(called.retry_after.as_millis()).unwrap_or(u64::MAX);
+    answered.body = called.answer.map(Into::into);
+    answered
+}
+
+fn outcome(outcome: DeliveryOutcome) -> AttemptOutcome {
+    match outcome {
         DeliveryOutcome::Sent => AttemptOutcome::Sent,
         DeliveryOutcome::Failed => AttemptOutcome::Failed,
         DeliveryOutcome::Retry => AttemptOutcome::Retry,
         DeliveryOutcome::Unknown | DeliveryOutcome::Unspecified => AttemptOutcome::Unknown,
-    };
+    }
+}
+
+fn read(response: DeliverResponse) -> Answered {
+    let outcome = outcome(response.outcome());
     let bounce = match response.bounce() {
         channel::Bounce::Hard => Some(Bounce::Hard),
         channel::Bounce::Soft => Some(Bounce::Soft),
         channel::Bounce::Unspecified => None,
     };
-    (outcome, response.detail.into(), response.retry_after_ms, bounce)
+    let retry_after_ms = response.retry_after_ms;
+    Answered { bounce, retry_after_ms, ..Answered::new(outcome, response.detail) }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::channel::ChannelUse;
 use crate::flush::Record;
 use crate::lane::Lane;
 use crate::pending::{Pending, Rank, State};
-use crate::receipt::{bounce, receipt};
+use crate::receipt::{bounce, call_receipt, receipt};
 use crate::recover::{Learned, LearnedMap};
 use crate::{DispatchError, Options, Ports, Tenancy, Transport, limits, metrics};
 use bytes::Bytes;
@@ -337,7 +337,7 @@ impl Dispatcher {
         let detail = cut(detail);
         metrics::finished(&pending.action.channel, result.as_str());
         self.outcome(&pending, result, &detail, now);
-        self.receipt(&pending.action, result, &detail, now);
+        self.receipt(&pending.action, result, (&detail, pending.body.as_deref()), now);
         if let Some(of) = pending.bounce.filter(|_| failed && &*pending.action.channel == "email") {
             let shards = self.ports.log.partitions(Topic::Touchpoints);
             self.outbox.push(Record {
@@ -354,14 +354,19 @@ impl Dispatcher {
         &mut self,
         action: &Action,
         result: DispatchResult,
-        detail: &str,
+        (detail, body): (&str, Option<&str>),
         now: Timestamp,
     ) {
+        let value = if action.is_call() {
+            call_receipt(action, result, detail, body, now)
+        } else {
+            receipt(action, result, detail, now)
+        };
         let shards = self.ports.log.partitions(Topic::Touchpoints);
         self.outbox.push(Record {
             topic: Topic::Touchpoints,
             partition: action.profile.partition(shards),
-            value: receipt(action, result, detail, now).into(),
+            value: value.into(),
             intent: false,
         });
     }

@@ -33,6 +33,7 @@ impl Dispatcher {
         let lookup = pending.lookup_next;
         pending.history.in_flight = false;
         pending.bounce = answer.bounce;
+        pending.body.clone_from(&answer.body);
         let name = pending.action.channel.clone();
         metrics::answered(&name, label(answer.outcome));
         self.use_answer(&name, answer, now);

@@ -123,6 +123,8 @@ pub struct Answer {
     pub retry_after_ms: u64,
     /// For `Failed`, and for `Retry` should it be given up: the recipient's address is the reason.
     pub bounce: Option<Bounce>,
+    /// For a `call` that was answered: the answer as JSON text.
+    pub body: Option<Arc<str>>,
 }
 
 /// Why an address did not take a message.

@@ -94,6 +94,8 @@ pub(crate) struct Pending {
     pub(crate) cancelled: Option<Name>,
     /// What the last answer said of the address.
     pub(crate) bounce: Option<Bounce>,
+    /// What a call was answered.
+    pub(crate) body: Option<Arc<str>>,
 }
 
 /// Order of a channel's queue: service before the rest, then priority, then what expires sooner.
@@ -128,6 +130,7 @@ impl Pending {
             lookup_next: false,
             cancelled: None,
             bounce: None,
+            body: None,
         }
     }
 

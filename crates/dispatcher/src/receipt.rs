@@ -2,7 +2,7 @@
 //! release what they reserved.
 
 use crate::Bounce;
-use sojourn_model::{Action, ActionId, Timestamp, Touchpoint, event_names};
+use sojourn_model::{Action, ActionId, Timestamp, Touchpoint, Value, event_names};
 use sojourn_proto::{DispatchResult, encode_touchpoint_record};
 
 /// Source of the dispatcher's receipts.
@@ -44,6 +44,35 @@ pub(crate) fn receipt(
     touchpoint(action, event(result), &receipt_id(action.id, result), &properties, now)
 }
 
+/// The record of what a call was answered, or that it failed, for the `touchpoints` topic. One id for
+/// both: the first that is read counts.
+pub(crate) fn call_receipt(
+    action: &Action,
+    result: DispatchResult,
+    detail: &str,
+    answer: Option<&str>,
+    now: Timestamp,
+) -> Vec<u8> {
+    let mut properties = serde_json::json!({
+        "action_id": action.id.to_string(),
+        "journey": &*action.journey,
+        "step": &*action.step,
+        "host": &*action.channel,
+        "outcome": result.as_str(),
+        "detail": detail,
+    });
+    // An answer that is to be kept and was lost is none.
+    let keep = action.variables.get("keep") == Some(&Value::Bool(true));
+    let answered = result == DispatchResult::Sent && (answer.is_some() || !keep);
+    let event = if answered { event_names::CALL_ANSWERED } else { event_names::CALL_FAILED };
+    if let Some(answer) = answer.and_then(|text| serde_json::from_str(text).ok()) {
+        let answer: serde_json::Value = answer;
+        properties["answer"] = answer;
+    }
+    let id = format!("receipt:{}:answer", action.id);
+    touchpoint(action, event, &id, &properties.to_string(), now)
+}
+
 /// The record of a bounce: the address of `action` does not take messages. The receipt tells that
 /// the message has failed; this tells of the address, so that a hard one is not written to again.
 pub(crate) fn bounce(action: &Action, bounce: Bounce, detail: &str, now: Timestamp) -> Vec<u8> {
@@ -67,7 +96,7 @@ fn touchpoint(action: &Action, event: &str, id: &str, properties: &str, now: Tim
     let touchpoint = Touchpoint {
         message_id: id,
         source: RECEIPT_SOURCE,
-        channel: &action.channel,
+        channel: if action.is_call() { "call" } else { &action.channel },
         event,
         identifiers: Vec::new(),
         occurred_at: Some(now),

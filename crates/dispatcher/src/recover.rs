@@ -170,7 +170,9 @@ impl Dispatcher {
     pub(crate) fn tell_again(&mut self, action: &Action, result: Option<DispatchResult>) {
         let Some(result) = result else { return };
         let now = self.ports.clock.now();
-        self.receipt(action, result, "", now);
+        // A call's answer is not told by `dispatch`: had it come, this one would not count.
+        let lost = if action.is_call() { "the answer was lost" } else { "" };
+        self.receipt(action, result, (lost, None), now);
     }
 
     /// Puts a recovered action where it belongs. A call without an outcome is unknown (ACT-1).

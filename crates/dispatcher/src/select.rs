@@ -5,8 +5,8 @@ use crate::dispatcher::Dispatcher;
 use crate::flush::Flushed;
 use crate::pending::{Pending, Quiet, State};
 use crate::planted::{Mutation, planted};
-use crate::{Capability, ChannelState, Delivery, DispatchError, limits, metrics};
-use sojourn_model::{Action, ActionId, CandidateId, Name, Timestamp};
+use crate::{Capability, ChannelOptions, ChannelState, Delivery, DispatchError, limits, metrics};
+use sojourn_model::{Action, ActionId, CandidateId, Name, Timestamp, is_call};
 use sojourn_ports::{GateQuery, GateVerdict, Permit};
 use sojourn_proto::DispatchResult;
 use std::sync::Arc;
@@ -231,7 +231,11 @@ impl Dispatcher {
 
     /// Whether a channel takes one more; `None`: there is no such channel.
     fn leave(&mut self, name: &Name, now: Timestamp) -> Option<Leave> {
-        let options = self.options.channels.get(name).copied();
+        // Each host that is called has a breaker and a window of its own, as a channel has.
+        let options = match is_call(name) {
+            true => Some(ChannelOptions::default()),
+            false => self.options.channels.get(name).copied(),
+        };
         let state = self.transport.channel(name);
         if options.is_none() || state == ChannelState::Absent {
             return None;

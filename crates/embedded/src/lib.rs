@@ -11,7 +11,7 @@ mod store;
 pub use journal::{Damage, Journal, JournalOptions, JournalStats, Probes};
 pub use lock::{DirLock, LockError};
 pub use snapshot::{
-    JOURNAL_DIR, STATE_DIR, SnapshotError, SnapshotInfo, restore, snapshot, verify,
+    JOURNAL_DIR, LINK_KEY_FILE, STATE_DIR, SnapshotError, SnapshotInfo, restore, snapshot, verify,
 };
 pub use store::{FjallStore, StoreError, StoreOptions};
 

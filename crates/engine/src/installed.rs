@@ -258,6 +258,7 @@ impl Needs {
             StepKind::Throttle { key, .. } | StepKind::Enter { key, .. } => {
                 key.iter().for_each(|c| self.condition(c));
             }
+            StepKind::Call(call) => call.conditions(&mut |c| self.condition(c)),
             StepKind::Digest(digest) => {
                 digest.key.iter().for_each(|c| self.condition(c));
                 // What the run entered with is its first item.

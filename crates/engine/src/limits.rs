@@ -40,6 +40,8 @@ pub const PUT_OFF_ITEMS_MAX: usize = 200;
 pub const PUT_OFF_MS: i64 = 30 * 86_400_000;
 /// Depth of segments that name segments.
 pub const SEGMENT_DEPTH_MAX: usize = 8;
+/// Outcomes of messages that a person's fatigue keeps per channel; the oldest go first.
+pub const FATIGUE_POINTS_MAX: usize = 256;
 /// Windows that are joined in search of an instant outside quiet hours.
 pub const QUIET_JOINS_MAX: usize = 64;
 /// Merges that can be taken back, per person.

@@ -158,6 +158,9 @@ pub struct Partition {
     resident: Vec<ProfileId>,
     hand: usize,
     pass: u64,
+    /// Place of the next event of the record being applied: what its timers bring about comes before
+    /// the record itself, and of two things at one instant the later has the later place.
+    sub: u32,
 }
 
 impl Partition {
@@ -189,6 +192,7 @@ impl Partition {
             resident: Vec::new(),
             hand: 0,
             pass: 0,
+            sub: 0,
         }
     }
 
@@ -263,6 +267,7 @@ impl Partition {
         effects: &mut Effects,
     ) {
         let log_time = log_time.max(self.now);
+        self.sub = 0;
         self.fire_due(position, log_time, effects);
         self.now = log_time;
         match record {
@@ -369,14 +374,14 @@ impl Partition {
             queue: VecDeque::new(),
             updated: false,
             chained: 0,
-            sub: 0,
+            sub: self.sub,
             collected: Vec::new(),
             found: slot.found,
         };
         step.prepare();
         let result = pass(&mut step);
         step.arm_entries(at.now);
-        self.pass = step.pass;
+        (self.sub, self.pass) = (step.sub, step.pass);
         slot.found = step.found;
         slot.used = true;
         if !slot.dirty {
@@ -499,6 +504,12 @@ impl Partition {
         };
         self.published.retain(|known| *known == version || needed(known));
         self.derive();
+        let now = self.now;
+        self.registers.rates.retain(|_, free| *free > now);
+        if let Some(current) = &self.shared.current {
+            let watched = &current.watched;
+            self.registers.engaged_in.retain(|segment, _| watched.binary_search(segment).is_ok());
+        }
         self.begin_sweep();
     }
 

@@ -1,11 +1,11 @@
 //! One person as the engine knows them: everything that a decision can depend on.
 
 use crate::Wake;
-use crate::caps::Sends;
+use crate::caps::{Fatigue, Sends};
 use crate::consent::{Consents, PERSON_ENDPOINT, Suppressions, channel_kind};
 use crate::event::Stamp;
 use crate::identity::Undo;
-use crate::journey::{Appointment, Entries, Occurred, Run};
+use crate::journey::{Appointment, Entries, Occurred, Run, RunId};
 use crate::timeline::History;
 use crate::timing::{ZoneFacts, ZoneUsed, zone_of};
 use crate::versions::Moved;
@@ -142,6 +142,10 @@ pub struct Profile {
     pub(crate) undo: Vec<Undo>,
     /// Grants that were confirmed from the endpoint itself; they stand in `consents` too.
     pub(crate) confirmed: Consents,
+    /// What became of messages, where the policy counts fatigue.
+    pub(crate) fatigue: Fatigue,
+    /// Runs whose message was given an instant by the rate of its journey.
+    pub(crate) slots: Vec<(RunId, Timestamp)>,
     /// What runs that went over to another version keep of the ones before.
     pub(crate) moved: Vec<Moved>,
     #[serde(skip)]
@@ -177,6 +181,8 @@ impl Profile {
             absorbed_early: Vec::new(),
             undo: Vec::new(),
             confirmed: Consents::default(),
+            fatigue: Fatigue::default(),
+            slots: Vec::new(),
             moved: Vec::new(),
             revision: Revision::default(),
         }

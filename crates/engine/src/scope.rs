@@ -1,7 +1,7 @@
 //! What a condition sees: the event, the person, the run, the history (semantics 7).
 
 use crate::event::{EventView, StoredEvent, read_below};
-use crate::journey::{Run, item_value};
+use crate::journey::{ANSWER, Run, item_value};
 use crate::limits::SEGMENT_DEPTH_MAX;
 use crate::profile::Profile;
 use sojourn_model::{IdentifierKind, Name, Timestamp, Value};
@@ -136,6 +136,21 @@ impl View<'_> {
             "events" => {
                 let (step, rest) = rest.split_first()?;
                 run.events.iter().find(|entry| entry.0 == *step)?.1.read(rest)
+            }
+            "call" => {
+                let (name, rest) = rest.split_first()?;
+                let journey = self.definitions.journey(&run.journey)?;
+                let mut steps = journey.steps.iter();
+                let step = steps.find(|step| {
+                    matches!(&step.kind, StepKind::Call(call) if call.name.as_ref() == Some(name))
+                })?;
+                let (_, kept) = run.events.iter().find(|entry| entry.0 == step.id)?;
+                match kept.properties.get(ANSWER) {
+                    Some(answer) => read_below(answer, rest),
+                    // It was answered, with nothing.
+                    None if rest.is_empty() => Some(Value::Null),
+                    None => None,
+                }
             }
             "items" => read_below(&Value::List(self.items().map(item_value).collect()), rest),
             _ => None,

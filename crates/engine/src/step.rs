@@ -69,6 +69,12 @@ pub(crate) struct Registers {
     /// When people engage, by hours of their own day: of all whose records came here. Stored beside.
     #[serde(skip)]
     pub(crate) engaged: Hours,
+    /// The same of those who were in a watched segment, by segment. Stored beside.
+    #[serde(skip)]
+    pub(crate) engaged_in: BTreeMap<Name, Hours>,
+    /// From when on a journey with a rate may send its next message. Stored beside.
+    #[serde(skip)]
+    pub(crate) rates: BTreeMap<Name, Timestamp>,
     /// Versions that went live so far, and when the last one did.
     pub(crate) publishes: u64,
     pub(crate) published_at: Timestamp,
@@ -114,7 +120,8 @@ pub(crate) struct Step<'a> {
     /// Where the person's own record stands; another one when it was parked.
     pub(crate) offset: u64,
     pub(crate) now: Timestamp,
-    /// Number of this record or timer, unique within the process: marks what it continued.
+    /// Number of this record, timer or emitted event, unique within the process: marks what it
+    /// continued.
     pub(crate) pass: u64,
     pub(crate) queue: VecDeque<Queued>,
     /// Whether an `update` happened since conditions were last looked at.
@@ -204,6 +211,7 @@ impl Step<'_> {
         let stamped = self.context(&event, touchpoint.context);
         self.consent(&event, stamped.as_ref());
         self.receipt(&event);
+        self.weary(&event);
         self.happened(&event, &changed);
         self.settle();
     }
@@ -283,6 +291,9 @@ impl Step<'_> {
         });
         if let Some(action) = action {
             self.profile.sends.receipt(action, outcome);
+            if outcome == ReceiptOutcome::Failed {
+                self.profile.fatigue.failed(action);
+            }
         }
     }
 
@@ -295,7 +306,11 @@ impl Step<'_> {
             }
         }
         if ENGAGEMENT_EVENTS.contains(&event.name) {
-            self.registers.engaged.add(self.zone_now().zone, event.stamp.occurred);
+            let (zone, at) = (self.zone_now().zone, event.stamp.occurred);
+            self.registers.engaged.add(zone, at);
+            for segment in &self.profile.segments {
+                self.registers.engaged_in.entry(segment.clone()).or_default().add(zone, at);
+            }
         }
         if event.imported {
             self.remember_segments();
@@ -303,6 +318,7 @@ impl Step<'_> {
         }
         if !self.profile.runs.is_empty() {
             self.end_on(event);
+            self.call_answered(event);
             self.continue_on(event);
         }
         self.enter_on(event, changed);
@@ -330,7 +346,11 @@ impl Step<'_> {
 
     fn queued(&mut self, queued: Queued) {
         let (name, properties, cause, by, changed) = match queued {
-            Queued::Event { name, properties, cause, by } => (name, properties, cause, by, None),
+            Queued::Event { name, properties, cause, by } => {
+                // An event of its own: it may continue a run that the record before it continued.
+                self.pass += 1;
+                (name, properties, cause, by, None)
+            }
             Queued::Attribute { said, cause, by } => {
                 ("Attribute Changed".into(), Value::Null, cause, by, Some(said))
             }

@@ -241,6 +241,20 @@ fn a_late_exit_tells_what_would_have_been() {
     assert!(corrected(&world));
 }
 
+/// Before a record at *t* every timer due at *t* fires: of equal times the record is the later one.
+#[test]
+fn a_record_is_newer_than_what_timers_did_at_its_instant() {
+    let journey = "entry: { on: Ping }\nsteps:\n  - wait: 1h\n  - update: { points: \"3\" }\n  \
+                   - wait: 1h\n  - { id: s, send: { template: t, channels: [email], only_if: \
+                   \"profile.points == 2\" } }\n";
+    let mut world = world(journey, "", 1);
+    ping(&mut world, "2026-03-02T10:00:00Z");
+    world.message(&json!({ "type": "identify", "userId": "u1", "source": "site",
+        "receivedAt": "2026-03-02T11:00:00Z", "messageId": "m", "traits": { "points": 2 } }));
+    world.advance(at("2026-03-02T13:00:00Z"));
+    check(&world, &["03-02T12:00 approve - s"]);
+}
+
 #[test]
 fn an_attribute_that_changes_starts_its_journey() {
     let journey = "entry: { attribute: { name: tier, changed: true }, reentry: always }\nsteps:\n  - { id: s, send: { template: t, channels: [email] } }\n";

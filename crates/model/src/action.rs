@@ -96,6 +96,19 @@ pub struct Action {
     pub identifiers: Vec<Name>,
 }
 
+impl Action {
+    /// Whether this is a `call`: then its channel is the host, such as `https://stock.example`, and
+    /// its variables are the request.
+    pub fn is_call(&self) -> bool {
+        is_call(&self.channel)
+    }
+}
+
+/// Whether a channel's name is the host of a `call`; no channel of a workspace is named so.
+pub fn is_call(channel: &str) -> bool {
+    channel.contains("://")
+}
+
 /// What came of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ReceiptOutcome {

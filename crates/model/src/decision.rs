@@ -164,6 +164,26 @@ pub struct Inputs {
     pub rule: Option<Name>,
     /// The condition's text, the missing variable, the kill target.
     pub detail: Option<Name>,
+    /// How weary of the channel the person is, where the policy counts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fatigue: Option<FatigueReading>,
+}
+
+/// How weary a person is of a channel, with what the score is made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FatigueReading {
+    /// The sum of the outcomes' weights.
+    pub score: u32,
+    /// Messages that nothing came of.
+    pub ignored: u32,
+    /// Messages waved away.
+    pub dismissed: u32,
+    /// Unsubscribes and STOPs.
+    pub unsubscribed: u32,
+    /// Complaints.
+    pub complained: u32,
+    /// What the caps are shrunk to, in percent.
+    pub caps: u32,
 }
 
 /// One evaluation of one candidate.

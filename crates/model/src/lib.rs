@@ -17,10 +17,10 @@ mod touchpoint;
 mod transition;
 mod value;
 
-pub use action::{Action, ActionId, MessageClass, QUIET_TRUST, Receipt, ReceiptOutcome};
+pub use action::{Action, ActionId, MessageClass, QUIET_TRUST, Receipt, ReceiptOutcome, is_call};
 pub use command::{Command, KillTarget};
 pub use consent::{ConsentRecord, ConsentState, Evidence, Suppression, SuppressionKind};
-pub use decision::{CandidateId, CapReading, Decision, Inputs, Outcome, Reason};
+pub use decision::{CandidateId, CapReading, Decision, FatigueReading, Inputs, Outcome, Reason};
 pub use identifier::{Identifier, IdentifierKind};
 pub use ids::{DecisionId, LogPosition, MergeId, Name, ProfileId, RunKey, VersionId, name};
 pub use note::{Note, NoteKind};

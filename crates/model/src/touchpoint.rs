@@ -63,10 +63,20 @@ pub mod event_names {
     pub const MESSAGE_FAILED: &str = "Message Failed";
     /// Outcome unknown: the reservation counts until it is known.
     pub const MESSAGE_UNKNOWN: &str = "Message Outcome Unknown";
+    /// What a `call` was answered (`answer`).
+    pub const CALL_ANSWERED: &str = "Call Answered";
+    /// A `call` that failed for good, or was not let through.
+    pub const CALL_FAILED: &str = "Call Failed";
     /// Link in an e-mail.
     pub const EMAIL_LINK_CLICKED: &str = "Email Link Clicked";
     /// Open pixel of an e-mail.
     pub const EMAIL_OPENED: &str = "Email Opened";
+    /// A push message was opened.
+    pub const PUSH_OPENED: &str = "Push Opened";
+    /// A push message was waved away.
+    pub const PUSH_DISMISSED: &str = "Push Dismissed";
+    /// A message on the channel in `properties.channel` was waved away.
+    pub const MESSAGE_DISMISSED: &str = "Message Dismissed";
     /// Delivered, as an e-mail provider says.
     pub const EMAIL_DELIVERED: &str = "Email Delivered";
     /// A till's check-in.

@@ -12,9 +12,10 @@ use sojourn_proto::admin::admin_service_server::{AdminService, AdminServiceServe
 use sojourn_proto::admin::{
     DoctorRequest, DoctorResponse, GetDecisionRequest, GetDecisionResponse, GetPersonRequest,
     GetPersonResponse, LedgerRequest, LedgerResponse, OrderRequest, OrderResponse, PublishRequest,
-    PublishResponse, TailRequest, TailResponse,
+    PublishResponse, SnapshotRequest, SnapshotResponse, TailRequest, TailResponse,
 };
 use sojourn_proto::{IdentifiedCommand, encode_identified_command};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -120,6 +121,25 @@ impl AdminService for Admin {
         let json =
             self.blocking(|inner| Ok(serde_json::to_vec(&crate::doctor::report(inner)?)?)).await?;
         Ok(Response::new(DoctorResponse { json }))
+    }
+
+    async fn snapshot(&self, request: Request<SnapshotRequest>) -> Answer<SnapshotResponse> {
+        let path = PathBuf::from(request.into_inner().path);
+        if !path.is_absolute() {
+            return Err(Status::invalid_argument(format!(
+                "{} is no absolute path",
+                path.display()
+            )));
+        }
+        let info = self
+            .blocking(move |inner| inner.backend.snapshot(&path, inner.shared.clock.now()))
+            .await?;
+        Ok(Response::new(SnapshotResponse {
+            created_ms: info.created.0,
+            keys: info.keys,
+            segments: info.segments,
+            bytes: info.bytes,
+        }))
     }
 }
 

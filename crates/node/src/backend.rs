@@ -3,7 +3,9 @@
 use crate::distributed::Distributed;
 use crate::storage::{Embedded, data_dir};
 use anyhow::{Context, Result, bail};
+use sojourn_embedded::SnapshotInfo;
 use sojourn_memory::MemoryGate;
+use sojourn_model::Timestamp;
 use sojourn_ports::{Clock, IdentityGraph, Log, MarkKeeper, StateStore};
 use sojourn_rules::{Storage, Workspace};
 use std::path::{Path, PathBuf};
@@ -71,6 +73,14 @@ impl Backend {
         match &self.kind {
             Kind::Embedded(_) => None,
             Kind::Distributed(distributed) => Some(distributed),
+        }
+    }
+
+    /// Writes a snapshot to the file `to` while everything goes on; embedded storage only.
+    pub(crate) fn snapshot(&self, to: &Path, now: Timestamp) -> Result<SnapshotInfo> {
+        match &self.kind {
+            Kind::Embedded(embedded) => Ok(embedded.snapshot(to, now)?),
+            Kind::Distributed(_) => bail!("snapshots are for embedded storage"),
         }
     }
 

@@ -66,9 +66,10 @@ pub(crate) fn show(
 
 fn running(run: &Run, definitions: Option<&Definitions>) -> Value {
     let until: Option<Timestamp> = match &run.state {
-        RunState::Wait { due } | RunState::Throttle { due } | RunState::Digest { due } => {
-            Some(*due)
-        }
+        RunState::Wait { due }
+        | RunState::Throttle { due }
+        | RunState::Digest { due }
+        | RunState::Call { due } => Some(*due),
         RunState::WaitFor { timeout, .. } => *timeout,
         RunState::Deferred(candidate) => Some(candidate.wake()),
         RunState::Moving | RunState::Held { .. } | RunState::Ended { .. } => None,

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use sojourn_channels::token::Signer;
+use sojourn_embedded::LINK_KEY_FILE;
 use sojourn_gateway::Secrets;
 use sojourn_ports::{Checkpoint, Space, StateError, StateStore, Write};
 use sojourn_rules::Workspace;
@@ -21,7 +22,7 @@ pub(crate) fn of_sources(workspace: &Workspace) -> Secrets {
 /// The signer of links; its key is made at the first start and stays, as links in messages that are
 /// out must go on working.
 pub(crate) fn signer(data: &Path) -> Result<Signer> {
-    let path = data.join("link.key");
+    let path = data.join(LINK_KEY_FILE);
     let key = match std::fs::read_to_string(&path) {
         Ok(text) => text.trim().to_owned(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

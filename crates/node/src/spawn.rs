@@ -9,8 +9,10 @@ use crate::positions;
 use crate::role::Role;
 use crate::roles::{self, Shared};
 use crate::tenure::Tenure;
+use crate::workspace::secret;
 use anyhow::{Context, Result};
 use sojourn_channels::Channels;
+use sojourn_channels::calls::Caller;
 use sojourn_channels::render::{Links, Renderer};
 use sojourn_dispatcher::{ChannelOptions, ChannelTransport, Dispatcher, Tenancy};
 use sojourn_identity::{IdentityRules, IdentityShard, ShardOptions};
@@ -108,6 +110,12 @@ impl Node {
     }
 
     fn spawn_dispatcher(&mut self, channels: Arc<Channels>, links: Links) -> Result<()> {
+        let clock = self.inner.shared.clock.clone();
+        let current =
+            self.inner.definitions.current()?.context("definitions are taken up before")?;
+        let current = self.inner.definitions.get(current)?;
+        let calls = Caller::new(&current.workspace, &secret, clock).map_err(anyhow::Error::msg)?;
+        let calls = Arc::new(calls);
         let tenure = self.tenure("dispatcher", self.backend.log.partitions(Topic::Actions))?;
         let ready = Arc::new(AtomicBool::new(false));
         {
@@ -129,6 +137,11 @@ impl Node {
         let versions = Arc::new(move |version| definitions.get(version).ok());
         let renderer = Arc::new(Renderer::new(versions, links));
         let handle = self.runtime.as_ref().context("running")?.handle().clone();
+        let calls = {
+            let workspace = &self.inner.running.lock().workspace;
+            Caller::new(workspace, &secret, self.inner.shared.clock.clone())
+        };
+        let calls = Arc::new(calls.map_err(anyhow::Error::msg)?);
         let longest = self.backend.shared().map(|shared| shared.longest_call);
         let gate: Arc<dyn Gate> = self.backend.gate.clone();
         let (shared, backend) = (self.inner.shared.clone(), self.backend.clone());
@@ -139,7 +152,8 @@ impl Node {
                 renderer.clone(),
                 handle.clone(),
                 Arc::new(|| {}),
-            );
+            )
+            .with_calls(calls.clone());
             let named = channels.iter().map(|(name, built)| {
                 let rate_per_second = built.rate_per_second;
                 (name.clone(), ChannelOptions { rate_per_second, in_flight: None })

@@ -2,8 +2,10 @@
 
 use anyhow::{Context, Result, bail};
 use sojourn_embedded::{
-    DirLock, FjallStore, JOURNAL_DIR, Journal, JournalOptions, STATE_DIR, StoreOptions,
+    DirLock, FjallStore, JOURNAL_DIR, Journal, JournalOptions, STATE_DIR, SnapshotError,
+    SnapshotInfo, StoreOptions,
 };
+use sojourn_model::Timestamp;
 use sojourn_ports::{Clock, IdentityGraph, Layout, Log, StateStore};
 use sojourn_rules::Storage;
 use std::path::{Path, PathBuf};
@@ -47,6 +49,11 @@ impl Embedded {
         }
         let store = Arc::new(FjallStore::open(&data.join(STATE_DIR), StoreOptions::default())?);
         Ok(Self { data, journal, store, _lock: lock })
+    }
+
+    /// Writes a snapshot to the file `to` while everything goes on.
+    pub fn snapshot(&self, to: &Path, now: Timestamp) -> Result<SnapshotInfo, SnapshotError> {
+        sojourn_embedded::snapshot(&self.journal, &self.store, &self.data, to, now, None)
     }
 
     /// As ports.

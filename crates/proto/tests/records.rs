@@ -5,10 +5,10 @@ use proptest::option;
 use proptest::prelude::*;
 use prost::Message;
 use sojourn_model::{
-    Action, ActionId, CandidateId, CapReading, Command, Decision, DecisionId, Existing, Identifier,
-    IdentifierKind, Inputs, KillTarget, LogPosition, MergeId, MessageClass, Note, NoteKind,
-    Outcome, ProfileId, Reason, Record, StepMap, Timestamp, Touchpoint, Transition, Value,
-    VersionId, ZoneSource,
+    Action, ActionId, CandidateId, CapReading, Command, Decision, DecisionId, Existing,
+    FatigueReading, Identifier, IdentifierKind, Inputs, KillTarget, LogPosition, MergeId,
+    MessageClass, Note, NoteKind, Outcome, ProfileId, Reason, Record, StepMap, Timestamp,
+    Touchpoint, Transition, Value, VersionId, ZoneSource,
 };
 use sojourn_proto::{log, *};
 
@@ -384,6 +384,13 @@ fn decisions_and_notes_read_back() {
             consent: Some(("m".into(), true, Timestamp(2))),
             rule: Some("r".into()),
             detail: None,
+            fatigue: Some(FatigueReading {
+                score: 7,
+                ignored: 5,
+                dismissed: 1,
+                caps: 50,
+                ..FatigueReading::default()
+            }),
         },
     };
     let (origin, back) = decode_decision_record(&decision_record(ORIGIN, &decision)).expect("ours");

@@ -14,7 +14,9 @@ use std::fmt::Write;
 pub fn marketer(decision: &Decision, definitions: Option<&Definitions>) -> String {
     let channel = channel_noun(&decision.channel);
     match decision.outcome {
-        Outcome::Approve => format!("approved by {channel}{}", entry_words(decision)),
+        Outcome::Approve => {
+            format!("approved by {channel}{}{}", entry_words(decision), fatigue_words(decision))
+        }
         Outcome::Reroute => format!(
             "approved by {channel} instead: {}{}",
             first_channel_words(decision, definitions),
@@ -157,17 +159,48 @@ fn reason_words(decision: &Decision, definitions: Option<&Definitions>) -> Strin
         Some(Reason::OnlyIf) => with("its only_if does not hold"),
         Some(Reason::Expired) => "it expired before it could go out".to_owned(),
         Some(Reason::Arbitration) => with("another message was more important"),
-        Some(Reason::Cap) => cap_words(decision, definitions),
+        Some(Reason::Cap) => {
+            format!("{}{}", cap_words(decision, definitions), fatigue_words(decision))
+        }
         Some(Reason::QuietHours) => quiet_words(decision),
         Some(Reason::Content) => with("the template misses something that it needs"),
-        Some(Reason::NoSlot) if decision.outcome == Outcome::Defer => {
-            "another hour suits the person better".to_owned()
-        }
-        Some(Reason::NoSlot) => match blackout(decision) {
-            Some(id) => format!("it expires before the blackout {id} ends"),
-            None => "no hour within reach suits: each is quiet, full or too late".to_owned(),
-        },
+        Some(Reason::NoSlot) => slot_words(decision),
     }
+}
+
+fn slot_words(decision: &Decision) -> String {
+    let detail = decision.inputs.detail.as_deref().unwrap_or_default();
+    match (decision.outcome, blackout(decision)) {
+        (Outcome::Defer, _) if detail.starts_with("wave ") => format!("it goes in {detail}"),
+        (Outcome::Defer, _) if detail.starts_with("rate ") => {
+            "its journey sends no faster".to_owned()
+        }
+        (Outcome::Defer, _) => "another hour suits the person better".to_owned(),
+        (_, Some(id)) => format!("it expires before the blackout {id} ends"),
+        _ if detail.starts_with("rate ") => {
+            "its journey sends no faster, and it expires before its turn".to_owned()
+        }
+        _ => "no hour within reach suits: each is quiet, full or too late".to_owned(),
+    }
+}
+
+/// `; caps are at 50 % (fatigue 7: 5 ignored, 1 dismissed)`, where fatigue shrinks them.
+fn fatigue_words(decision: &Decision) -> String {
+    let Some(fatigue) = decision.inputs.fatigue.filter(|fatigue| fatigue.caps < 100) else {
+        return String::new();
+    };
+    let outcomes = [
+        (fatigue.ignored, "ignored"),
+        (fatigue.dismissed, "dismissed"),
+        (fatigue.unsubscribed, "unsubscribed"),
+        (fatigue.complained, "reported as spam"),
+    ];
+    let told: Vec<String> = outcomes
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, outcome)| format!("{count} {outcome}"))
+        .collect();
+    format!("; caps are at {} % (fatigue {}: {})", fatigue.caps, fatigue.score, told.join(", "))
 }
 
 /// The blackout that decided, if one did.
@@ -359,8 +392,8 @@ mod tests {
     use super::*;
     use crate::{AtCap, Cap, CapScope};
     use sojourn_model::{
-        ActionId, CandidateId, CapReading, DecisionId, Inputs, LogPosition, ProfileId, VersionId,
-        ZoneSource,
+        ActionId, CandidateId, CapReading, DecisionId, FatigueReading, Inputs, LogPosition,
+        ProfileId, VersionId, ZoneSource,
     };
     use std::collections::BTreeMap;
 
@@ -491,6 +524,39 @@ mod tests {
              Tue 3 Mar 2026, and you agreed to it on Sat 21 Feb 2026. You can stop such messages \
              at any time with the unsubscribe link in each of them."
         );
+    }
+
+    #[test]
+    fn a_shrunk_cap_says_by_what() {
+        let mut refused = decision(Outcome::Suppress, Some(Reason::Cap));
+        let fatigue = FatigueReading {
+            score: 7,
+            ignored: 5,
+            dismissed: 1,
+            caps: 50,
+            ..FatigueReading::default()
+        };
+        refused.inputs.fatigue = Some(fatigue);
+        refused.caps[0].used = 2;
+        assert_eq!(
+            marketer(&refused, None),
+            "not sent: 2 of 1 used of the cap email-daily; caps are at 50 % (fatigue 7: 5 ignored, 1 \
+             dismissed)"
+        );
+        refused.inputs.fatigue = Some(FatigueReading { caps: 100, ..fatigue });
+        assert!(!marketer(&refused, None).contains("fatigue"));
+    }
+
+    #[test]
+    fn a_slot_says_what_holds_it() {
+        let mut waits = decision(Outcome::Defer, Some(Reason::NoSlot));
+        for (detail, words) in [
+            ("wave 2 of 3", "put off: it goes in wave 2 of 3"),
+            ("rate of the journey", "put off: its journey sends no faster"),
+        ] {
+            waits.inputs.detail = Some(detail.into());
+            assert_eq!(marketer(&waits, None), words);
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Limits of definitions (LIM-1). Reaching one is a finding, never a silent cut.
 
+use sojourn_model::DurationMs;
+
 /// Bytes of one file of a workspace, other than the catalogue.
 pub const FILE_BYTES_MAX: usize = 1 << 20;
 /// Files of a workspace.
@@ -25,12 +27,26 @@ pub const SEGMENTS_MAX: usize = 10_000;
 pub const TEMPLATES_MAX: usize = 10_000;
 /// Items that one digest holds.
 pub const DIGEST_ITEMS_MAX: usize = 100;
+/// How long a `call` is waited for when the step does not say, and at the most.
+pub const CALL_TIMEOUT_DEFAULT: DurationMs = DurationMs::seconds(10);
+/// See [`CALL_TIMEOUT_DEFAULT`].
+pub const CALL_TIMEOUT_MAX: DurationMs = DurationMs::hours(1);
+/// Depth of the body of a `call`.
+pub const CALL_DEPTH_MAX: usize = 8;
 /// Caps of a policy.
 pub const CAPS_MAX: usize = 256;
 /// Blackouts of a policy.
 pub const BLACKOUTS_MAX: usize = 256;
 /// Days of one span of a blackout.
 pub const BLACKOUT_DAYS_MAX: i64 = 366;
+/// Days that outcomes count for fatigue.
+pub const FATIGUE_DAYS_MAX: i64 = 180;
+/// Rules by which fatigue shrinks caps.
+pub const FATIGUE_RULES_MAX: usize = 16;
+/// Weight of an outcome for fatigue.
+pub const FATIGUE_WEIGHT_MAX: u32 = 10_000;
+/// Waves of one message.
+pub const WAVES_MAX: usize = 32;
 /// Hours over which messages may leave a quiet window.
 pub const RAMP_HOURS_MAX: i64 = 12;
 /// Characters of a name (journey, step, template, event, …).

@@ -3,7 +3,7 @@
 use crate::observed::Call;
 use crate::random::Random;
 use sojourn_dispatcher::{Answer, AttemptOutcome, Capability, ChannelState, Delivery, Transport};
-use sojourn_model::{ActionId, DurationMs, Timestamp};
+use sojourn_model::{ActionId, DurationMs, Timestamp, is_call};
 use sojourn_ports::Clock;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -26,6 +26,11 @@ pub(crate) struct Seen {
 /// For how long `email` knows an id.
 const IDEMPOTENCY: DurationMs = DurationMs(86_400_000);
 
+/// What a called service answers: the same however often it is asked under one id.
+pub(crate) fn answer_of(action: ActionId) -> u64 {
+    (action.0.profile.0 ^ u64::from(action.0.run)) % 10
+}
+
 /// Shared between the dispatcher's transport and the world.
 pub(crate) type Shared = Arc<Mutex<Seen>>;
 
@@ -47,7 +52,7 @@ impl FakeProvider {
     fn deliver(&mut self, delivery: Delivery) {
         let Delivery { action, attempt, lookup_only, permit } = delivery;
         let mut seen = self.seen.lock().expect("one thread");
-        let knows = &*action.channel == "email";
+        let knows = &*action.channel == "email" || action.is_call();
         let now = self.clock.now();
         let known = knows && seen.taken.contains_key(&action.id);
         let repeated = known && now.since(seen.taken[&action.id]).0 < IDEMPOTENCY.0;
@@ -83,6 +88,8 @@ impl FakeProvider {
             detail: "provider".into(),
             retry_after_ms,
             bounce: None,
+            body: (outcome == AttemptOutcome::Sent && action.is_call())
+                .then(|| format!(r#"{{"n":{}}}"#, answer_of(action.id)).into()),
         });
     }
 }
@@ -107,6 +114,12 @@ impl Transport for FakeProvider {
     }
 
     fn channel(&mut self, name: &str) -> ChannelState {
+        if is_call(name) {
+            return ChannelState::Known(Capability {
+                idempotency_window: IDEMPOTENCY,
+                ..Capability::default()
+            });
+        }
         ChannelState::Known(match name {
             "email" => Capability {
                 idempotency_window: IDEMPOTENCY,

@@ -3,7 +3,7 @@
 
 use crate::observed::{Applied, Observed};
 use chrono::{Offset, TimeZone};
-use sojourn_model::{Decision, NoteKind, Outcome, Reason, Timestamp};
+use sojourn_model::{Decision, NoteKind, Outcome, Reason, Timestamp, event_names};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rare events by name, counted.
@@ -33,6 +33,8 @@ pub const WANTED: [&str; 40] = [
     "a run exited",
     "a run was merged into another",
     "a second attempt",
+    "a called service answered",
+    "a call failed, or its answer came too late",
     "a zombie published after its epoch ended",
     "a zombie was fenced",
     "an append arrived twice",
@@ -106,6 +108,15 @@ pub(crate) fn count(observed: &Observed, sightings: &mut Sightings) {
             && touchpoint.occurred_at.is_some_and(|occurred| at.since(occurred).0 > 86_400_000)
         {
             sight("a late touchpoint", 1);
+        }
+        match applied {
+            Applied::Touchpoint(_, t) if &*t.event == event_names::CALL_ANSWERED => {
+                sight("a called service answered", 1);
+            }
+            Applied::Touchpoint(_, t) if &*t.event == event_names::CALL_FAILED => {
+                sight("a call failed, or its answer came too late", 1);
+            }
+            _ => {}
         }
     }
 }

@@ -317,6 +317,16 @@ pub(crate) fn workspace(random: &mut Random, edit: u32) -> Files {
         "journeys/survey.yaml",
         "journey: survey\npurpose: feedback\nentry: { on: Store Visited, reentry: after_exit }\nsteps:\n  - wait: 2h\n  - id: ask\n    send: { template: t, channels: [email, push] }\n".to_owned(),
     );
+    let (timeout, on_error) =
+        (pick(random, &["20s", "10m", "1h"]), pick(random, &["continue", "exit"]));
+    put(
+        "journeys/stock.yaml",
+        format!(
+            "journey: stock\npurpose: service\nentry: {{ on: Cart Updated, key: event.properties.cart_id }}\n\
+             exit_on:\n  - {{ on: Order Completed }}\nsteps:\n  - id: ask\n    call: {{ url: \"https://stock.example/carts/{{{{ run.key }}}}\", body: {{ value: event.properties.value }}, as: stock, timeout: {timeout}, on_error: {on_error} }}\n  \
+             - id: rest\n    wait: 5m\n  - branch:\n      - when: run.call.stock.n >= 5\n        steps:\n          - id: tell\n            send: {{ template: t, channels: [push] }}\n"
+        ),
+    );
     // Endless but for the limit on chains.
     put(
         "journeys/echo.yaml",

@@ -6,8 +6,23 @@ use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+/// Why a name is refused.
+pub(crate) const NO_PUBLIC_ADDRESS: &str = "the name has no public address";
+
+/// Whether a request failed because of that.
+pub(crate) fn refused(error: &reqwest::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error.to_string() == NO_PUBLIC_ADDRESS {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// A resolver that gives public addresses only.
-pub(super) struct PublicOnly;
+pub(crate) struct PublicOnly;
 
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
@@ -15,7 +30,7 @@ impl Resolve for PublicOnly {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let public: Vec<SocketAddr> = found.filter(|a| !is_private(a.ip())).collect();
             if public.is_empty() {
-                return Err("the name has no public address".into());
+                return Err(NO_PUBLIC_ADDRESS.into());
             }
             Ok(Box::new(public.into_iter()) as Addrs)
         })
@@ -23,7 +38,7 @@ impl Resolve for PublicOnly {
 }
 
 /// Whether the URL's host is a private address as it stands.
-pub(super) fn is_private_host(url: &Url) -> bool {
+pub(crate) fn is_private_host(url: &Url) -> bool {
     match url.host_str() {
         None => true,
         Some(host) => {

@@ -4,7 +4,7 @@
 //! (addresses inside your own network), `idempotency_window` (for how long your receiver remembers
 //! `webhook-id`, which is the action id; then an unknown outcome is tried again).
 
-mod guard;
+pub(crate) mod guard;
 mod sign;
 
 pub use sign::{Secret, sign};
@@ -130,7 +130,7 @@ impl Webhook {
 }
 
 /// `Retry-After` in seconds or as a date.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u32>() {
         return Some(Duration::from_secs(seconds.into()));
@@ -230,4 +230,4 @@ impl Channel for Webhook {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// Answers one request with `reply` (nothing when empty) and gives back what it read.
-async fn receiver(reply: &'static str) -> (String, tokio::task::JoinHandle<String>) {
+pub(crate) async fn receiver(reply: &'static str) -> (String, tokio::task::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let task = tokio::spawn(async move {

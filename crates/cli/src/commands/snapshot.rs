@@ -1,24 +1,27 @@
 //! `sojourn snapshot` and `sojourn restore`: one file with everything, and back.
 
 use super::{Globals, WorkspaceOption};
+use crate::admin::Admin;
 use crate::exit::{Exit, unreachable};
 use crate::term::{self, Ink, paint};
 use crate::{when, workspace};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
 use sojourn_embedded::SnapshotInfo;
+use sojourn_model::Timestamp;
 use sojourn_node::{Embedded, WallClock};
 use sojourn_ports::Clock;
 use sojourn_rules::Definitions;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Write state and log of a workspace at rest into one file
+/// Write state and log of a workspace into one file, also while it runs
 #[derive(Debug, Args)]
 #[command(after_help = "Example: sojourn snapshot my-shop.snapshot --dir my-shop
 
-Nothing may be running on the workspace: stop it first.")]
+What runs goes on meanwhile: the file holds everything that was acknowledged before.
+It holds personal data and the key of the links in messages: keep it as you keep those.")]
 pub(crate) struct Snapshot {
     /// The file to write
     file: PathBuf,
@@ -47,15 +50,26 @@ impl Snapshot {
         if !data.is_dir() {
             return Err(unreachable(format!("{} holds no data yet", data.display())));
         }
-        let clock: Arc<dyn Clock> = Arc::new(WallClock::real());
-        let now = clock.now();
-        let embedded = Embedded::open(dir, &definitions.workspace.storage, clock)
-            .map_err(|error| unreachable(format!("{error:#}")))?;
-        let info =
-            sojourn_embedded::snapshot(&embedded.journal, &embedded.store, &self.file, now, None)
-                .map_err(|error| unreachable(error.to_string()))?;
-        embedded.journal.close();
-        report("wrote", &self.file, &info, globals)
+        let file = std::path::absolute(&self.file).context("the name of the file")?;
+        let written = if let Ok(mut server) = Admin::connect(dir) {
+            let info = server.snapshot(&file)?;
+            Written {
+                created: Timestamp(info.created_ms),
+                keys: info.keys,
+                segments: info.segments,
+                bytes: info.bytes,
+            }
+        } else {
+            let clock: Arc<dyn Clock> = Arc::new(WallClock::real());
+            let now = clock.now();
+            let embedded = Embedded::open(dir, &definitions.workspace.storage, clock)
+                .map_err(|error| unreachable(format!("{error:#}")))?;
+            let info =
+                embedded.snapshot(&file, now).map_err(|error| unreachable(error.to_string()))?;
+            embedded.journal.close();
+            info.into()
+        };
+        report("wrote", &self.file, &written, globals)
     }
 }
 
@@ -70,7 +84,7 @@ impl Restore {
             .map_err(|error| unreachable(error.to_string()))?;
         let info = sojourn_embedded::restore(&self.file, &data)
             .map_err(|error| unreachable(error.to_string()))?;
-        report("restored", &self.file, &info, globals)
+        report("restored", &self.file, &info.into(), globals)
     }
 }
 
@@ -85,12 +99,22 @@ fn only_embedded(definitions: &Definitions) -> Result<()> {
     }
 }
 
-fn report(
-    verb: &str,
-    file: &std::path::Path,
-    info: &SnapshotInfo,
-    globals: &Globals,
-) -> Result<Exit> {
+/// What a snapshot holds.
+struct Written {
+    created: Timestamp,
+    keys: u64,
+    segments: u64,
+    bytes: u64,
+}
+
+impl From<SnapshotInfo> for Written {
+    fn from(info: SnapshotInfo) -> Self {
+        let SnapshotInfo { created, keys, segments, bytes, .. } = info;
+        Self { created, keys, segments, bytes }
+    }
+}
+
+fn report(verb: &str, file: &std::path::Path, info: &Written, globals: &Globals) -> Result<Exit> {
     if globals.json {
         term::json(&json!({
             "file": file, "created": when::rfc3339(info.created), "keys": info.keys,

@@ -17,6 +17,7 @@ const MAGIC: &[u8; 8] = b"SJSNAP01";
 const HEAD: u8 = 1;
 const CELLS: u8 = 2;
 const SEGMENT: u8 = 3;
+const FILE: u8 = 4;
 const END: u8 = 9;
 /// Bytes of one block: a value at its limit, and room (LIM-1).
 const BLOCK_BYTES_MAX: usize = 64 << 20;
@@ -27,6 +28,7 @@ pub(super) enum Block {
     Head { created: Timestamp, layout: Layout },
     Cells { keyspace: String, cells: Vec<(Vec<u8>, Vec<u8>)> },
     Segment { number: u64, at: u64, bytes: Vec<u8> },
+    File { name: String, bytes: Vec<u8> },
 }
 
 /// Writes blocks.
@@ -38,7 +40,12 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+        // It holds what the house knows of people, and the key of its links.
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = BufWriter::with_capacity(1 << 20, options.open(path)?);
         file.write_all(MAGIC)?;
         Ok(Self { file, blocks: 0, bytes: MAGIC.len() as u64 })
     }
@@ -105,6 +112,12 @@ fn encode(block: &Block) -> (u8, Vec<u8>) {
             out.extend_from_slice(bytes);
             (SEGMENT, out)
         }
+        Block::File { name, bytes } => {
+            out.extend_from_slice(&(name.len() as u32).to_le_bytes());
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(bytes);
+            (FILE, out)
+        }
     }
 }
 
@@ -150,6 +163,10 @@ fn decode(kind: u8, payload: &[u8]) -> Option<Block> {
             let number = u64::from_le_bytes(taker.array()?);
             let at = u64::from_le_bytes(taker.array()?);
             Some(Block::Segment { number, at, bytes: taker.0.to_vec() })
+        }
+        FILE => {
+            let name = String::from_utf8(taker.prefixed()?.to_vec()).ok()?;
+            Some(Block::File { name, bytes: taker.0.to_vec() })
         }
         _ => None,
     }

@@ -15,7 +15,7 @@ use sojourn_model::Timestamp;
 use sojourn_ports::{Layout, Topic};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,9 @@ use std::path::{Path, PathBuf};
 pub const JOURNAL_DIR: &str = "journal";
 /// Folder of the store in a data folder.
 pub const STATE_DIR: &str = "state";
+/// The key that signs links in messages, in a data folder: with another one, the links of every
+/// message that is out (also those to unsubscribe) would be dead after a restore.
+pub const LINK_KEY_FILE: &str = "link.key";
 /// Where a restore gathers what it reads, before it takes its place.
 const DRAFT_DIR: &str = "restore.draft";
 /// Bytes of keys and values in one block.
@@ -84,11 +87,12 @@ fn io_at(path: &Path) -> impl Fn(io::Error) -> SnapshotError + '_ {
 
 /// Writes a snapshot of a running house to the file `to`, which is there whole or not at all.
 ///
-/// `from`: offsets from which on the journal is needed (the lowest position of each owner);
+/// `data_dir`: where the key of the links lies. /// `from`: offsets from which on the journal is needed (the lowest position of each owner);
 /// `None`: all of it, with the decisions of the past.
 pub fn snapshot(
     journal: &Journal,
     store: &FjallStore,
+    data_dir: &Path,
     to: &Path,
     created: Timestamp,
     from: Option<&[(Topic, u16, u64)]>,
@@ -97,6 +101,13 @@ pub fn snapshot(
     let io = io_at(&draft);
     let mut writer = Writer::create(&draft).map_err(&io)?;
     writer.put(&Block::Head { created, layout: *journal.layout() }).map_err(&io)?;
+    match fs::read(data_dir.join(LINK_KEY_FILE)) {
+        Ok(bytes) => {
+            writer.put(&Block::File { name: LINK_KEY_FILE.to_owned(), bytes }).map_err(&io)?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(io_at(&data_dir.join(LINK_KEY_FILE))(error)),
+    }
     let keys = put_store(store, &mut writer, &draft)?;
     let segments = journal
         .export(from, &mut |number, at, bytes| {
@@ -165,6 +176,11 @@ pub fn verify(path: &Path) -> Result<SnapshotInfo, SnapshotError> {
                 }
                 *end += bytes.len() as u64;
             }
+            (Block::File { name, .. }, Some(_)) => {
+                if name != LINK_KEY_FILE {
+                    return Err(damaged("a file that this version does not know"));
+                }
+            }
         }
     }
     let Some(mut info) = info else { return Err(reader.damaged(0, "there is no head")) };
@@ -190,7 +206,12 @@ pub fn restore(path: &Path, data_dir: &Path) -> Result<SnapshotInfo, SnapshotErr
     let journal = draft.join(JOURNAL_DIR);
     fs::create_dir_all(&journal).map_err(io_at(&journal))?;
     write_layout(&journal, &info.layout).map_err(io_at(&journal))?;
-    write_blocks(path, &journal, &draft.join(STATE_DIR))?;
+    write_blocks(path, &journal, &draft.join(STATE_DIR), &draft.join(LINK_KEY_FILE))?;
+    let key = draft.join(LINK_KEY_FILE);
+    if key.exists() {
+        let to = data_dir.join(LINK_KEY_FILE);
+        fs::rename(&key, &to).map_err(io_at(&to))?;
+    }
     for name in [JOURNAL_DIR, STATE_DIR] {
         let to = data_dir.join(name);
         fs::rename(draft.join(name), &to).map_err(io_at(&to))?;
@@ -200,7 +221,12 @@ pub fn restore(path: &Path, data_dir: &Path) -> Result<SnapshotInfo, SnapshotErr
     Ok(info)
 }
 
-fn write_blocks(path: &Path, journal: &Path, state: &Path) -> Result<(), SnapshotError> {
+fn write_blocks(
+    path: &Path,
+    journal: &Path,
+    state: &Path,
+    link_key: &Path,
+) -> Result<(), SnapshotError> {
     let store = FjallStore::open(state, StoreOptions::default())?;
     let mut files: BTreeMap<u64, File> = BTreeMap::new();
     let mut reader = Reader::open(path)?;
@@ -225,6 +251,15 @@ fn write_blocks(path: &Path, journal: &Path, state: &Path) -> Result<(), Snapsho
                     }
                 };
                 file.write_all_at(&bytes, at).map_err(&io)?;
+            }
+            Block::File { bytes, .. } => {
+                let io = io_at(link_key);
+                let mut options = File::options();
+                options.write(true).create_new(true);
+                #[cfg(unix)]
+                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+                let mut file = options.open(link_key).map_err(&io)?;
+                file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(&io)?;
             }
         }
     }

@@ -88,7 +88,7 @@ fn a_restored_house_goes_on_where_the_snapshot_was_made() {
     house.append(0, 2_500);
     house.checkpoint(2_400);
     let path = dir.path().join("one.snapshot");
-    let made = snapshot(&house.journal, &house.store, &path, TIME, None).unwrap();
+    let made = snapshot(&house.journal, &house.store, dir.path(), &path, TIME, None).unwrap();
     assert!(made.segments >= 3 && made.keys >= 100, "{made:?}");
     house.append(2_500, 2_600);
     house.checkpoint(2_600);
@@ -111,7 +111,8 @@ fn a_snapshot_leaves_out_what_nobody_needs() {
     house.checkpoint(2_400);
     let path = dir.path().join("small.snapshot");
     let from = [(Topic::Profiles, 1, 2_400)];
-    let made = snapshot(&house.journal, &house.store, &path, TIME, Some(&from)).unwrap();
+    let made =
+        snapshot(&house.journal, &house.store, dir.path(), &path, TIME, Some(&from)).unwrap();
     assert_eq!(made.segments, 1);
     let to = crate::test_folder();
     restore(&path, to.path()).unwrap();
@@ -127,7 +128,7 @@ fn a_damaged_snapshot_is_refused_with_its_place() {
     house.append(0, 20);
     house.checkpoint(20);
     let path = dir.path().join("one.snapshot");
-    snapshot(&house.journal, &house.store, &path, TIME, None).unwrap();
+    snapshot(&house.journal, &house.store, dir.path(), &path, TIME, None).unwrap();
     let good = fs::read(&path).unwrap();
     let mut seed = 3u64;
     let bad = dir.path().join("bad.snapshot");

@@ -6,7 +6,7 @@
 
 use crate::limits::FATIGUE_POINTS_MAX;
 use serde::{Deserialize, Serialize};
-use sojourn_model::{ActionId, DurationMs, FatigueReading, Name, Timestamp};
+use sojourn_model::{ActionId, FatigueReading, Name, Timestamp};
 use sojourn_rules::{FatiguePolicy, Weary};
 
 /// One outcome.
@@ -132,9 +132,7 @@ impl Fatigue {
     ) -> impl Iterator<Item = (Timestamp, u32)> + 'a {
         let points = self.points(channel).iter().filter(move |point| point.at <= now);
         let leaving = points.map(move |point| point.at.plus(policy.window));
-        leaving
-            .filter(move |at| *at > now)
-            .map(move |at| (at, self.read(policy, channel, at).caps))
+        leaving.filter(move |at| *at > now).map(move |at| (at, self.read(policy, channel, at).caps))
     }
 
     /// The union of both.
@@ -177,7 +175,7 @@ pub(crate) fn shrunk(at_most: u32, percent: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sojourn_model::{CandidateId, ProfileId};
+    use sojourn_model::{CandidateId, DurationMs, ProfileId};
     use sojourn_rules::Shrink;
 
     fn policy() -> FatiguePolicy {

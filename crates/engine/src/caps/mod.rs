@@ -4,6 +4,10 @@
 //! sent or unknown; only a final failure takes it out. Two sends cannot pass one cap: one writer per
 //! person decides, in log order.
 
+mod fatigue;
+
+pub(crate) use fatigue::{Fatigue, shrunk};
+
 use crate::limits::{SENDS_KEPT_MS_MIN, SENDS_MAX};
 use crate::mutation::{Mutation, mutated};
 use crate::profile::make_room;
@@ -130,8 +134,8 @@ impl Sends {
         self.list.len() >= SENDS_MAX
     }
 
-    /// How a cap stands at `now` in the person's zone.
-    pub(crate) fn read(&self, cap: &Cap, now: Timestamp, zone: Tz) -> Reading {
+    /// How a cap that allows `at_most` sends stands at `now` in the person's zone.
+    pub(crate) fn read(&self, cap: &Cap, at_most: u32, now: Timestamp, zone: Tz) -> Reading {
         let (after, next) = match cap.per {
             CapWindow::Rolling(window) => (now.minus(window), None),
             CapWindow::LocalDay => {
@@ -159,13 +163,13 @@ impl Sends {
             .map(|send| send.at)
             .collect();
         let used = u32::try_from(counting.len()).unwrap_or(u32::MAX);
-        let full = used >= cap.at_most;
+        let full = used >= at_most;
         let free_at = match (full, cap.per) {
             (false, _) => None,
-            (true, _) if cap.at_most == 0 => None,
+            (true, _) if at_most == 0 => None,
             // Free when so many of the oldest have left that one more fits.
             (true, CapWindow::Rolling(window)) => {
-                let leaving = counting[counting.len() - cap.at_most as usize];
+                let leaving = counting[counting.len() - at_most as usize];
                 Some(leaving.plus(window))
             }
             (true, _) => next,
@@ -325,7 +329,7 @@ mod tests {
     fn a_rolling_window_is_half_open() {
         let day = CapWindow::Rolling(DurationMs::hours(24));
         let sends = ledger(&[0, 2 * HOUR]);
-        let read = |now, n| sends.read(&cap(n, day), Timestamp(now), chrono_tz::UTC);
+        let read = |now, n| sends.read(&cap(n, day), n, Timestamp(now), chrono_tz::UTC);
         let free = Some(Timestamp(24 * HOUR));
         assert_eq!(read(5 * HOUR, 2), Reading { used: 2, free_at: free, full: true });
         assert_eq!(read(24 * HOUR - 1, 2).used, 2);
@@ -342,7 +346,7 @@ mod tests {
             at.timestamp_millis()
         };
         let sends = ledger(&[at("2026-03-02T10:00:00Z")]);
-        let read = |now: &str, per| sends.read(&cap(1, per), Timestamp(at(now)), warsaw);
+        let read = |now: &str, per| sends.read(&cap(1, per), 1, Timestamp(at(now)), warsaw);
         let day = read("2026-03-02T11:00:00Z", CapWindow::LocalDay);
         assert_eq!(day.free_at, Some(Timestamp(at("2026-03-02T23:00:00Z"))));
         assert!(!read("2026-03-02T23:00:00Z", CapWindow::LocalDay).full);
@@ -358,7 +362,7 @@ mod tests {
         let action = sends.list[0].action;
         let used = |sends: &Sends| {
             let day = CapWindow::Rolling(DurationMs::hours(24));
-            sends.read(&cap(9, day), Timestamp(1), chrono_tz::UTC).used
+            sends.read(&cap(9, day), 9, Timestamp(1), chrono_tz::UTC).used
         };
         assert!(sends.receipt(action, ReceiptOutcome::Unknown));
         assert_eq!(used(&sends), 1);
@@ -411,13 +415,13 @@ mod tests {
             let mut now = 1_770_000_000_000;
             for (run, gap) in (0..).zip(gaps) {
                 now += gap;
-                let reading = sends.read(&cap, Timestamp(now), zone);
+                let reading = sends.read(&cap, at_most, Timestamp(now), zone);
                 if let Some(free) = reading.free_at {
-                    prop_assert!(sends.read(&cap, Timestamp(free.0 - 1), zone).full);
-                    prop_assert!(!sends.read(&cap, free, zone).full);
+                    prop_assert!(sends.read(&cap, at_most, Timestamp(free.0 - 1), zone).full);
+                    prop_assert!(!sends.read(&cap, at_most, free, zone).full);
                 } else {
                     sends.reserve(send(run, now), DurationMs::days(62));
-                    prop_assert!(sends.read(&cap, Timestamp(now), zone).used <= at_most);
+                    prop_assert!(sends.read(&cap, at_most, Timestamp(now), zone).used <= at_most);
                 }
             }
         }

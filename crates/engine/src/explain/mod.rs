@@ -38,6 +38,23 @@ pub fn decision_line(decision: &Decision) -> String {
         line.key("limit");
         write!(line.text, "{}", cap.limit).expect("a String takes all");
     });
+    if let Some(fatigue) = decision.inputs.fatigue {
+        out.key("fatigue");
+        out.text.push('{');
+        let mut line = Line { text: out.text, first: true };
+        for (key, number) in [
+            ("score", fatigue.score),
+            ("ignored", fatigue.ignored),
+            ("dismissed", fatigue.dismissed),
+            ("unsubscribed", fatigue.unsubscribed),
+            ("complained", fatigue.complained),
+            ("caps", fatigue.caps),
+        ] {
+            line.key(key);
+            write!(line.text, "{number}").expect("a String takes all");
+        }
+        out.text.push('}');
+    }
     out.put("zone", Some(&decision.zone));
     line.push('}');
     line

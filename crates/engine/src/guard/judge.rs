@@ -3,7 +3,7 @@
 use super::Message;
 use super::best_time::Slot;
 use super::channels::{Closed, Open};
-use crate::caps::{Labels, Reading, matches};
+use crate::caps::Reading;
 use crate::journey::Candidate;
 use crate::mutation::{Mutation, mutated};
 use crate::profile::Choice;
@@ -37,7 +37,7 @@ pub(crate) struct Judged {
 
 /// Caps that match a message on one channel.
 pub(super) struct CapsAt<'a> {
-    readings: Vec<CapReading>,
+    pub(super) readings: Vec<CapReading>,
     pub(super) full: Vec<(&'a Cap, Reading)>,
 }
 
@@ -145,6 +145,10 @@ impl Step<'_> {
         if let Some(until) = self.arbitration(candidate) {
             return judged.defer(Reason::Arbitration, until);
         }
+        if let Some((at, wave)) = self.wave(message, candidate) {
+            judged.inputs.detail = Some(wave);
+            return judged.defer(Reason::NoSlot, at);
+        }
         match self.slot(message, candidate, &judged) {
             Slot::Now => self.judge_caps(message, candidate, judged, (&open, first_reason)),
             Slot::Later(at, why) => {
@@ -201,6 +205,7 @@ impl Step<'_> {
             channel.explain(&mut judged.inputs);
             let caps = self.caps_at(message, &judged.channel, judged.zone, self.now);
             judged.caps = caps.readings;
+            judged.inputs.fatigue = self.fatigue(&judged.channel, self.now);
             let Some((cap, _)) = caps.full.first() else {
                 // A reroute's reason is why the first channel was refused.
                 judged.reason = first_reason;
@@ -281,39 +286,6 @@ impl Step<'_> {
                 judged
             }
         }
-    }
-
-    /// How every cap stands at an instant that counts this message on this channel.
-    pub(super) fn caps_at(
-        &self,
-        message: Message<'_>,
-        channel: &str,
-        zone: ZoneUsed,
-        at: Timestamp,
-    ) -> CapsAt<'_> {
-        let mut caps = CapsAt { readings: Vec::new(), full: Vec::new() };
-        let Some(current) = &self.shared.current else { return caps };
-        let (policy, send) = (&current.definitions.policy, message.send);
-        if policy.purpose(&send.purpose).is_some_and(|(_, purpose)| purpose.exempt_caps) {
-            return caps;
-        }
-        let labels = Labels {
-            channel,
-            purpose: &send.purpose,
-            topic: send.topic.as_deref(),
-            tags: &send.tags,
-            journey: message.journey(),
-            step: message.step(),
-        };
-        for cap in policy.caps.iter().filter(|cap| matches(&cap.scope, labels)) {
-            let reading = self.profile.sends.read(cap, at, zone.zone);
-            let (id, used, limit) = (cap.id.clone(), reading.used, cap.at_most);
-            caps.readings.push(CapReading { id, used, limit });
-            if reading.full {
-                caps.full.push((cap, reading));
-            }
-        }
-        caps
     }
 }
 

@@ -5,8 +5,10 @@
 mod best_time;
 mod channels;
 mod content;
+mod fatigue;
 mod hours;
 mod judge;
+mod pace;
 mod put_off;
 
 pub(crate) use channels::regime_of;
@@ -168,7 +170,8 @@ impl Step<'_> {
 
     /// One evaluation: judges, records the decision, and reserves what was approved.
     fn evaluate(&mut self, message: Message<'_>, mut candidate: Candidate, waking: bool) -> Flow {
-        let judged = self.judge(message, &candidate, waking);
+        let mut judged = self.judge(message, &candidate, waking);
+        self.keep_rate(message, &candidate, &mut judged);
         self.remember(&judged);
         let decision = self.decision(message, &judged);
         let decision_id = decision.id;
@@ -320,6 +323,9 @@ impl Step<'_> {
         };
         if shows_items {
             self.taken_along(message, &reserved.channel, &reserved.endpoint);
+        }
+        if !service {
+            self.may_be_ignored(&reserved.channel, id);
         }
         self.profile.sends.reserve(reserved, self.shared.keep_sends);
         self.effects.push(Effect::Action(Box::new(action)));

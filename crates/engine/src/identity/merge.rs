@@ -29,6 +29,8 @@ impl Step<'_> {
         self.profile.confirmed.merge(other.confirmed);
         self.profile.suppressions.merge(other.suppressions);
         self.profile.sends.merge(other.sends);
+        self.profile.fatigue.merge(other.fatigue);
+        self.profile.slots.extend(other.slots);
         self.profile.entries.merge(other.entries);
         let ours = &mut *self.profile;
         ours.context_zone = newest(ours.context_zone.take(), other.context_zone);

@@ -88,6 +88,8 @@ impl Step<'_> {
         theirs.sends = ours.sends.split_off(|send| {
             undo.origins.contains(&send.action.0.profile) || their_value(&send.endpoint)
         });
+        let gone = &theirs.sends;
+        theirs.fatigue = ours.fatigue.split_off(|action| gone.find(action).is_some());
         let (runs, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut ours.runs)
             .into_iter()
             .partition(|run| began_there(run.origin, run.by));

@@ -90,6 +90,7 @@ impl Step<'_> {
             }
             StepKind::Throttle { .. } => self.throttle(id, pinned, index),
             StepKind::Digest(digest) => self.begin_digest(id, pinned, index, digest),
+            StepKind::Call(call) => self.begin_call(id, pinned, index, call),
             StepKind::Enter { journey, key } => {
                 self.enter_other(id, pinned, journey, key.as_ref());
                 Flow::Go(step.next)

@@ -175,6 +175,7 @@ impl Step<'_> {
             if matches!(self.profile.runs[place].state, RunState::Deferred(_)) {
                 self.candidate_taken_away(place, reason);
             }
+            self.take_back_call(id, reason);
             self.profile.forget_put_off(id);
             let run = |candidate: &sojourn_model::CandidateId| (candidate.profile, candidate.run);
             let cancelled = self.profile.sends.cancel(|send| run(&send.action.0) == id);

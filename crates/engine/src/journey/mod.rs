@@ -1,6 +1,7 @@
 //! Runs of journeys: how they begin, move, wait and end (semantics 7).
 
 mod advance;
+mod call;
 mod digest;
 mod ends;
 mod entries;
@@ -9,6 +10,7 @@ mod timed;
 mod timers;
 mod waiting;
 
+pub(crate) use call::ANSWER;
 pub(crate) use digest::{item_of_run, item_value};
 pub use entries::Entries;
 pub(crate) use entry::EntryKey;
@@ -89,15 +91,21 @@ pub enum RunState {
         /// Its window ends here.
         due: Timestamp,
     },
+    /// At a `call`, until its answer.
+    Call {
+        /// It is waited for until then.
+        due: Timestamp,
+    },
 }
 
 impl RunState {
     /// When it needs the engine: (before a record of that instant, just after that instant).
     pub(crate) fn due(&self) -> (Option<Timestamp>, Option<Timestamp>) {
         match self {
-            Self::Wait { due } | Self::Throttle { due } | Self::Digest { due } => {
-                (Some(*due), None)
-            }
+            Self::Wait { due }
+            | Self::Throttle { due }
+            | Self::Digest { due }
+            | Self::Call { due } => (Some(*due), None),
             Self::WaitFor { timeout, look } => (*look, *timeout),
             Self::Deferred(candidate) => (Some(candidate.wake()), None),
             Self::Moving | Self::Held { .. } | Self::Ended { .. } => (None, None),
@@ -201,6 +209,8 @@ pub(crate) enum End {
     Merged,
     /// What it brought went into another run's digest.
     Digested,
+    /// A `call` failed whose `on_error` is `exit`.
+    CallFailed,
     /// An operator's `stop`.
     Stopped,
     /// The person was erased.
@@ -218,6 +228,7 @@ impl End {
             Self::GoalMet => "goal_met".into(),
             Self::Merged => "merged".into(),
             Self::Digested => "digested".into(),
+            Self::CallFailed => "call_failed".into(),
             Self::Stopped => "stopped".into(),
             Self::Erased => "erased".into(),
         }
@@ -228,7 +239,12 @@ impl End {
     pub(crate) fn reason(&self) -> Option<sojourn_model::Reason> {
         use sojourn_model::Reason;
         match self {
-            Self::Done | Self::Step(_) | Self::Throttled | Self::NoDate | Self::Digested => None,
+            Self::Done
+            | Self::Step(_)
+            | Self::Throttled
+            | Self::NoDate
+            | Self::Digested
+            | Self::CallFailed => None,
             Self::Exited | Self::Stopped => Some(Reason::Exited),
             Self::GoalMet => Some(Reason::GoalMet),
             Self::Merged => Some(Reason::Merged),

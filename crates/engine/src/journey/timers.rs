@@ -110,6 +110,7 @@ impl Step<'_> {
                 }
                 self.advance(id, next);
             }
+            RunState::Call { .. } => self.fire_call(id, &pinned, step),
             RunState::Digest { .. } => self.advance(id, pinned.journey.step(step).next),
             RunState::WaitFor { .. } => self.look(id),
             RunState::Throttle { .. } => match self.throttle(id, &pinned, step) {

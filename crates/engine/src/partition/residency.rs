@@ -9,7 +9,7 @@ use crate::step::{Controls, Registers};
 use crate::timing::Hours;
 use crate::versions::{Publication, Standing};
 use serde::{Deserialize, Serialize};
-use sojourn_model::{ProfileId, Record, Timestamp, VersionId};
+use sojourn_model::{Name, ProfileId, Record, Timestamp, VersionId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What changed since the last checkpoint: to be written in one atomic batch with the log position.
@@ -35,7 +35,16 @@ struct Meta {
 }
 
 /// The partition's own state, and what was added to it since its first layout.
-type Extended = (Meta, Hours, Vec<Publication>);
+type Extended = (Meta, Beside);
+
+/// Parts of the registers that later layouts added, in that order.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Beside {
+    engaged: Hours,
+    engaged_in: BTreeMap<Name, Hours>,
+    rates: BTreeMap<Name, Timestamp>,
+    publications: Vec<Publication>,
+}
 
 /// Reads the newest layout, or one before it.
 fn read_meta(bytes: &[u8]) -> Result<Extended, DecodeError> {
@@ -44,9 +53,9 @@ fn read_meta(bytes: &[u8]) -> Result<Extended, DecodeError> {
         Err(error) => error,
     };
     if let Ok((meta, engaged)) = codec::decode::<(Meta, Hours)>(bytes) {
-        return Ok((meta, engaged, Vec::new()));
+        return Ok((meta, Beside { engaged, ..Beside::default() }));
     }
-    codec::decode::<Meta>(bytes).map(|meta| (meta, Hours::default(), Vec::new())).map_err(|_| error)
+    codec::decode::<Meta>(bytes).map(|meta| (meta, Beside::default())).map_err(|_| error)
 }
 
 impl Partition {
@@ -147,20 +156,27 @@ impl Partition {
             registers: self.registers.clone(),
             parked: self.parked.clone(),
         };
-        let publications = self.registers.publications.clone();
-        codec::encode::<Extended>(&(meta, self.registers.engaged, publications))
+        let beside = Beside {
+            engaged: self.registers.engaged,
+            engaged_in: self.registers.engaged_in.clone(),
+            rates: self.registers.rates.clone(),
+            publications: self.registers.publications.clone(),
+        };
+        codec::encode::<Extended>(&(meta, beside))
     }
 
     /// Takes back the partition's own state as a checkpoint wrote it. Before any wake or profile.
     pub fn restore_meta(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        let (meta, engaged, publications) = read_meta(bytes)?;
+        let (meta, beside) = read_meta(bytes)?;
         self.now = meta.now;
         self.current = meta.current;
         self.published = meta.published;
         self.shared.controls = meta.controls;
         self.registers = meta.registers;
-        self.registers.engaged = engaged;
-        self.registers.publications = publications;
+        self.registers.engaged = beside.engaged;
+        self.registers.engaged_in = beside.engaged_in;
+        self.registers.rates = beside.rates;
+        self.registers.publications = beside.publications;
         self.parked = meta.parked;
         self.derive();
         Ok(())

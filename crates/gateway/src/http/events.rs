@@ -6,7 +6,7 @@
 use super::success;
 use super::track::{Intake, keyed_body, refuses_ads};
 use crate::limits;
-use crate::message::{self, Call, Converted, Envelope, Parts, Rejected};
+use crate::message::{self, Call, Converted, Envelope, Parts, Rejected, from_outside};
 use crate::refusal::Refusal;
 use crate::service::{Current, Gateway, Load};
 use axum::extract::{Request, State};
@@ -132,7 +132,7 @@ fn structured<'m>(
         properties,
         ..Parts::default()
     };
-    current.converter.assemble(parts, envelope)
+    from_outside(current.converter.assemble(parts, envelope)?)
 }
 
 /// An event in binary mode as JSON: attributes from `ce-` headers, data from the body.

@@ -9,7 +9,9 @@ use super::track::Intake;
 use crate::body;
 use crate::keys::is_hook;
 use crate::limits::{HOOK_BYTES_MAX, HOOK_TOLERANCE_S};
-use crate::message::{self, Call, MESSAGE_ID_CHARS_MAX, Parts, Rejected, repair_surrogates};
+use crate::message::{
+    self, Call, MESSAGE_ID_CHARS_MAX, Parts, Rejected, from_outside, repair_surrogates,
+};
 use crate::refusal::Refusal;
 use crate::service::{FNV_SEED, Gateway, Load, fnv};
 use axum::extract::{Path, Request, State};
@@ -76,7 +78,7 @@ pub(super) async fn hook(
         properties: Cow::Borrowed(message::object_of("data", event.data)?),
         ..Parts::default()
     };
-    let converted = current.converter.assemble(parts, &gateway.envelope(index))?;
+    let converted = from_outside(current.converter.assemble(parts, &gateway.envelope(index))?)?;
     let intake = Intake { gateway: &gateway, current: &current, refuses_ads: false };
     let mut load = Load::default();
     intake.push(&mut load, converted);

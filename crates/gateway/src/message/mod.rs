@@ -38,8 +38,10 @@ pub const MESSAGE_ID_CHARS_MAX: usize = 100;
 pub const EVENT_CHARS_MAX: usize = 200;
 
 /// Events that the house itself reads: a `strict` source keeps all of their properties.
-const RESERVED: [&str; 24] = [
+const RESERVED: [&str; 26] = [
     event_names::ALIASED,
+    event_names::CALL_ANSWERED,
+    event_names::CALL_FAILED,
     event_names::CONSENT_CHANGED,
     event_names::EMAIL_BOUNCED,
     event_names::EMAIL_COMPLAINT,
@@ -222,6 +224,16 @@ pub struct Converter {
     places: Places,
 }
 
+/// Answers of calls are the house's own words: taken from nobody else, or a browser could give its
+/// person a voucher that no service has given.
+pub(crate) fn from_outside(converted: Converted<'_>) -> Result<Converted<'_>, Rejected> {
+    if [event_names::CALL_ANSWERED, event_names::CALL_FAILED].contains(&&*converted.event) {
+        let remedy = "choose another name; only the house itself tells what a call was answered";
+        return Err(Rejected::new("event", "is reserved", remedy));
+    }
+    Ok(converted)
+}
+
 impl Converter {
     /// A converter for `definitions`.
     pub fn new(definitions: &Arc<Definitions>) -> Self {
@@ -250,7 +262,7 @@ impl Converter {
         envelope: &Envelope<'m>,
     ) -> Result<Converted<'m>, Rejected> {
         check(json)?;
-        self.convert_message(Message::parse(json)?, envelope)
+        from_outside(self.convert_message(Message::parse(json)?, envelope)?)
     }
 
     /// Converts one line of a recorded file (`simulate`): the message names its `receivedAt`, and

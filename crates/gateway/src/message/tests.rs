@@ -23,6 +23,20 @@ fn check_shown(source: usize, json: &str, event: &str, ids: &str, properties: &s
 }
 
 #[test]
+fn nobody_else_tells_what_a_call_was_answered() {
+    for event in ["Call Answered", " Call Failed"] {
+        let json = format!(r#"{{"type":"track","event":"{event}","userId":"u1"}}"#);
+        assert_eq!(show(0, &json).unwrap_err(), "event is reserved", "{event}");
+        // A recorded file gives the answers of `simulate`.
+        let recorded = r#"{"receivedAt":"2026-03-01T00:00:00Z","source":"site","#;
+        let line = json.replacen('{', recorded, 1);
+        let converter = Converter::new(&definitions());
+        let made = || "m".to_owned();
+        assert_eq!(converter.convert_line(&line, &made).unwrap().event, event.trim());
+    }
+}
+
+#[test]
 fn every_call_has_its_event_and_properties() {
     let j = check_shown;
     j(

@@ -17,6 +17,7 @@ pub(super) fn kind(kind: &StepKind) -> &'static str {
         StepKind::Throttle { .. } => "throttle",
         StepKind::Goal => "goal",
         StepKind::Exit(_) => "exit",
+        StepKind::Call(_) => "call",
         StepKind::Digest(_) => "digest",
         StepKind::Enter { .. } => "enter",
     }
@@ -67,6 +68,16 @@ pub(super) fn step(journey: &Name, old: &Step, new: &Step, words: &mut Vec<Strin
         (StepKind::Enter { journey: a, key: k }, StepKind::Enter { journey: b, key: l }) => {
             tell("journey to enter", a.to_string(), b.to_string());
             tell("key", text_of(k.as_ref()), text_of(l.as_ref()));
+        }
+        (StepKind::Call(a), StepKind::Call(b)) => {
+            tell("host", a.host.to_string(), b.host.to_string());
+            tell("timeout", span(a.timeout), span(b.timeout));
+            let on_error = |exit: bool| if exit { "exit" } else { "continue" }.to_owned();
+            tell("on_error", on_error(a.exit), on_error(b.exit));
+            if a.url != b.url || a.method != b.method || a.headers != b.headers || a.body != b.body
+            {
+                words.push(format!("{journey}: the request of {id} is changed"));
+            }
         }
         (StepKind::Exit(a), StepKind::Exit(b)) => tell("reason", a.to_string(), b.to_string()),
         (a, b) if std::mem::discriminant(a) != std::mem::discriminant(b) => {

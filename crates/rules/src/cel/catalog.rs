@@ -29,12 +29,14 @@ pub(crate) const RESERVED_EVENTS: &[&str] = &[
     event_names::MESSAGE_SENT,
     event_names::MESSAGE_FAILED,
     event_names::MESSAGE_UNKNOWN,
+    event_names::CALL_ANSWERED,
+    event_names::CALL_FAILED,
     event_names::STORE_VISITED,
 ];
 
 /// Beginnings of reserved events whose properties come from channels and the dispatcher.
 const OPEN_EVENTS: &[&str] =
-    &["Email ", "SMS ", "Push ", "Message ", "Unsubscribed", "Consent Changed"];
+    &["Email ", "SMS ", "Push ", "Message ", "Call ", "Unsubscribed", "Consent Changed"];
 
 /// Attributes with a meaning of their own, which need not be in the plan.
 pub(crate) const RESERVED_ATTRIBUTES: &[(&str, Type)] = &[

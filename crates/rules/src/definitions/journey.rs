@@ -25,6 +25,8 @@ pub struct Journey {
     pub topic: Option<Name>,
     /// Greater first.
     pub priority: i32,
+    /// Its messages go out at least this far apart, over the whole workspace; `None`: at once.
+    pub apart: Option<DurationMs>,
     /// How a run begins.
     pub entry: Entry,
     /// What ends a run at once.
@@ -188,6 +190,8 @@ pub enum StepKind {
         /// Instance key; `None`: the default key.
         key: Option<Condition>,
     },
+    /// Asks a service over HTTP.
+    Call(Box<super::Call>),
     /// The goal is reached by getting here.
     Goal,
     /// Ends the run.
@@ -253,6 +257,8 @@ pub struct Send {
     pub expires: Option<DurationMs>,
     /// Looks this far ahead for the hour at which the person is most likely to look.
     pub best_time: Option<DurationMs>,
+    /// Goes to one part of the people after the other.
+    pub waves: Option<Waves>,
     /// Goes before the cap's.
     pub at_cap: Option<AtCap>,
     /// What the message leaves of its run's entry event, should a full cap put it off into the next
@@ -268,6 +274,32 @@ pub struct Send {
     pub value: Option<Condition>,
     /// Extra variables for the template.
     pub variables: Vec<(Name, Condition)>,
+}
+
+/// Waves of a message: the first part of the people at once, the others later.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waves {
+    /// Percent of the people in each.
+    pub share: Vec<f64>,
+    /// From one to the next.
+    pub every: DurationMs,
+}
+
+impl Waves {
+    /// Which wave, from 0, somebody is in who lies at `at` of `[0, 1)`.
+    pub fn of(&self, at: f64) -> usize {
+        let mut below = 0.0;
+        let place = self.share.iter().position(|share| {
+            below += share;
+            at * 100.0 < below
+        });
+        place.unwrap_or(self.share.len().saturating_sub(1))
+    }
+
+    /// When a wave begins, after the first.
+    pub fn after(&self, wave: usize) -> DurationMs {
+        DurationMs(self.every.0.saturating_mul(i64::try_from(wave).unwrap_or(i64::MAX)))
+    }
 }
 
 /// What happens to a message at a full cap.

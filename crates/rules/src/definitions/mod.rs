@@ -1,5 +1,7 @@
 //! Compiled definitions: what the engine, the dispatcher and the gateway run on.
 
+mod call;
+mod fatigue;
 mod hours;
 mod journey;
 mod jurisdiction;
@@ -10,6 +12,8 @@ mod template;
 mod visit;
 mod workspace;
 
+pub use call::*;
+pub use fatigue::*;
 pub use hours::*;
 pub use journey::*;
 pub use jurisdiction::*;

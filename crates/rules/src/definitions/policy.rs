@@ -1,6 +1,6 @@
 //! The policy: purposes, caps, quiet hours, arbitration, holdout, approvals.
 
-use super::{AtCap, Blackout, Jurisdictions, QuietHours};
+use super::{AtCap, Blackout, FatiguePolicy, Jurisdictions, QuietHours};
 use crate::finding::Severity;
 use serde::Serialize;
 use sojourn_model::{DurationMs, Name};
@@ -14,6 +14,8 @@ pub struct Policy {
     pub caps: Vec<Cap>,
     /// Quiet hours.
     pub quiet_hours: Vec<QuietHours>,
+    /// How caps shrink for those who are weary; `None`: not counted.
+    pub fatigue: Option<FatiguePolicy>,
     /// How long candidates are collected before one is chosen; 0: off.
     pub arbitration_window: DurationMs,
     /// Held out of messages.

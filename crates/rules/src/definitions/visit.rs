@@ -42,6 +42,7 @@ impl Journey {
                 StepKind::Throttle { key, .. } | StepKind::Enter { key, .. } => {
                     key.iter().for_each(&mut *visit);
                 }
+                StepKind::Call(call) => call.conditions(&mut *visit),
                 StepKind::Digest(digest) => digest.key.iter().for_each(&mut *visit),
                 StepKind::Wait(_) | StepKind::Split { .. } | StepKind::Goal | StepKind::Exit(_) => {
                 }

@@ -20,6 +20,8 @@ pub struct Workspace {
     pub channels: BTreeMap<Name, Channel>,
     /// Storage.
     pub storage: Storage,
+    /// How `call` steps are made.
+    pub calls: Calls,
     /// Other settings, as written, with the line: `public_url` (base of links in messages) and
     /// `listen.gateway`, `listen.console`, … (addresses).
     pub settings: BTreeMap<Name, (Name, u32)>,
@@ -62,6 +64,15 @@ pub struct Channel {
     pub settings: BTreeMap<Name, (Name, u32)>,
     /// Messages per second; `None`: unlimited.
     pub rate_per_second: Option<f64>,
+}
+
+/// How `call` steps are made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Calls {
+    /// Secret of their signature, as written, with its line.
+    pub secret: Option<(Name, u32)>,
+    /// Whether they may go to addresses inside the own network, and without https.
+    pub allow_private: bool,
 }
 
 /// Where log and state live.

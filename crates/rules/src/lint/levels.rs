@@ -11,6 +11,7 @@ use crate::reader::Table;
 const ADJUSTABLE: &[&str] = &[
     "always-false",
     "always-true",
+    "call-unsigned",
     "children",
     "covered-arm",
     "digest-unseen",
@@ -36,6 +37,7 @@ const ADJUSTABLE: &[&str] = &[
     "split-sum",
     "undeclared-channel",
     "unequal-offer",
+    "unknown-answer",
     "unknown-attribute",
     "unknown-event",
     "unknown-journey",

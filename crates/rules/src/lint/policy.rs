@@ -49,6 +49,16 @@ pub(crate) fn policy(source: Source<'_>, context: &Context<'_>, journeys: &[Arc<
             purpose_known(source, context.policy, *place, purpose);
         }
     }
+    if let Some(place) = context.policy_places.fatigue
+        && context.policy.caps.is_empty()
+    {
+        source.error(
+            "fatigue-never",
+            place,
+            "there is no cap that `fatigue` could shrink",
+            "add a cap, or remove `fatigue`",
+        );
+    }
     jurisdictions(source, context);
     if let (Some(holdout), Some(place)) = (&context.policy.holdout, context.policy_places.holdout) {
         for purpose in &holdout.purposes {

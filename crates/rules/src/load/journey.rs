@@ -6,6 +6,7 @@ use crate::cel::{self, Catalog, Events, Expect, Site};
 use crate::definitions::{
     Condition, EventRule, Goal, Journey, Policy, Segment, Step, Template, Workspace,
 };
+use crate::expr::{Expr, Root};
 use crate::finding::{Source, suggest};
 use crate::reader::{Table, checked_name, names};
 use crate::yaml::{Node, Place};
@@ -58,6 +59,19 @@ pub(crate) struct Reading<'a> {
     /// Places of the steps, by index.
     pub(crate) places: Vec<Place>,
     pub(crate) ids: BTreeMap<Name, Place>,
+    /// Answers of calls: place, and the call's step.
+    pub(crate) answers: BTreeMap<Name, (Place, usize)>,
+    /// Where `run.call.<as>` is read.
+    pub(crate) call_reads: std::cell::RefCell<Vec<CallRead>>,
+}
+
+/// A place that reads the answer of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CallRead {
+    pub(crate) name: Name,
+    pub(crate) place: Place,
+    /// The step; `None`: outside of the steps.
+    pub(crate) step: Option<usize>,
 }
 
 impl Reading<'_> {
@@ -72,6 +86,16 @@ impl Reading<'_> {
     ) -> Option<Condition> {
         let site = Site { source: self.source, catalog: self.context.catalog, events, run };
         let condition = cel::compile(&site, node, key, expect)?;
+        condition.expr.walk(&mut |expr| {
+            if let Expr::Read(Root::Run, path) | Expr::Has(Root::Run, path) = expr
+                && let [call, name, ..] = &**path
+                && &**call == "call"
+            {
+                let step = self.steps.len().checked_sub(1);
+                let read = CallRead { name: name.clone(), place: node.place, step };
+                self.call_reads.borrow_mut().push(read);
+            }
+        });
         crate::lint::purpose_limitation(self, node.place, &condition.expr, events, &self.purpose);
         if expect == Expect::Condition {
             crate::lint::condition(self, node.place, key, &condition.expr);
@@ -203,6 +227,8 @@ pub(super) fn load(
         steps: Vec::new(),
         places: Vec::new(),
         ids: BTreeMap::new(),
+        answers: BTreeMap::new(),
+        call_reads: std::cell::RefCell::default(),
     };
     let name = table.required_text("journey");
     if let Some(name) = &name {
@@ -217,6 +243,7 @@ pub(super) fn load(
     if let Some(priority) = priority(&table) {
         reading.priority = priority;
     }
+    let apart = super::pace::rate(&table);
     table.get("note");
     let entry = table.required("entry").and_then(|node| super::entry::load(&mut reading, node));
     let mut exit_on = Vec::new();
@@ -236,6 +263,7 @@ pub(super) fn load(
             None
         }
     };
+    super::call::check_reads(&reading);
     table.finish();
     let journey = Journey {
         name: name?,
@@ -245,6 +273,7 @@ pub(super) fn load(
         purpose: reading.purpose.clone(),
         topic: reading.topic.clone(),
         priority: reading.priority,
+        apart,
         entry: entry?,
         exit_on,
         goal,

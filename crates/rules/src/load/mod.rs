@@ -1,12 +1,15 @@
 //! From text to definitions: one file after the other, in the order in which they name each other.
 
+mod call;
 mod digest;
 mod enter;
 mod entry;
+mod fatigue;
 mod hours;
 mod journey;
 mod jurisdictions;
 mod names;
+mod pace;
 mod plan;
 mod policy;
 mod segments;
@@ -45,16 +48,6 @@ pub fn compile(files: &Files) -> Compiled {
     let levels = crate::lint::apply_levels(settings, &mut findings);
     let failed = failed || findings.iter().any(|finding| finding.severity == Severity::Error);
     Compiled { definitions: definitions.filter(|_| !failed).map(Arc::new), findings, levels }
-}
-
-/// A part of the language that this version reads and does not run.
-pub(crate) fn not_yet(source: &Source<'_>, place: Place, what: &str) {
-    source.error(
-        "not-yet",
-        place,
-        format!("{what} is part of the language, but this version does not run it"),
-        "leave it out for now",
-    );
 }
 
 /// The text of `file` as a tree; `Err`: it is there and cannot be read.

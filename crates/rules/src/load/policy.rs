@@ -24,6 +24,7 @@ pub(crate) struct PolicyPlaces {
     pub(crate) caps: Vec<Place>,
     pub(crate) quiet_hours: Vec<Place>,
     pub(crate) blackouts: Vec<Place>,
+    pub(crate) fatigue: Option<Place>,
     pub(crate) holdout: Option<Place>,
     pub(crate) jurisdictions: Vec<Named>,
 }
@@ -87,6 +88,10 @@ pub(super) fn load(source: Source<'_>, root: &Node) -> (Policy, PolicyPlaces) {
             policy.blackouts.push(blackout);
             places.blackouts.push(item.place);
         }
+    }
+    if let Some((fatigue, place)) = super::fatigue::load(&table) {
+        policy.fatigue = Some(fatigue);
+        places.fatigue = Some(place);
     }
     if let Some(arbitration) = table.table("arbitration", "`arbitration`") {
         policy.arbitration_window = arbitration.duration("window").unwrap_or(DurationMs(0));

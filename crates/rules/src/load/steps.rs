@@ -2,7 +2,7 @@
 
 use super::journey::{Reading, check_attribute, priority};
 use super::policy::AT_CAP;
-use super::{not_yet, waits};
+use super::waits;
 use crate::cel::Expect;
 use crate::definitions::{
     Arm, AtCap, Send, SplitArm, Step, StepIndex, StepKind, WaitFor, WaitWhat,
@@ -141,7 +141,7 @@ fn step(reading: &mut Reading<'_>, node: &Node, at: At<'_>) -> Option<(StepIndex
     reading.steps.push(Step { id: id.clone(), kind: StepKind::Goal, next: None });
     reading.places.push(node.place);
     let mut inner = Vec::new();
-    let kind = step_kind(reading, &table, kinds[0], &id, at, &mut inner);
+    let kind = step_kind(reading, &table, kinds[0], at, &mut inner);
     table.finish();
     let slot = &mut reading.steps[usize::from(index.0)];
     match kind {
@@ -156,7 +156,6 @@ fn step_kind(
     reading: &mut Reading<'_>,
     table: &Table<'_>,
     kind: &str,
-    id: &Name,
     at: At<'_>,
     inner: &mut Vec<Block>,
 ) -> Option<StepKind> {
@@ -180,22 +179,8 @@ fn step_kind(
             checked_name(&table.source, table.key_place("exit"), &reason, "a reason to exit");
             Some(StepKind::Exit(reason))
         }
-        _ => {
-            later(reading, table, kind, id);
-            None
-        }
+        _ => super::call::call(reading, &table.table("call", "`call`")?),
     }
-}
-
-/// Steps of the language that are read and checked, but not run by this version.
-fn later(reading: &Reading<'_>, table: &Table<'_>, kind: &str, id: &Name) {
-    if let Some(inner) = table.table("call", "`call`") {
-        for key in ["url", "method", "body", "timeout", "as", "on_error", "headers"] {
-            inner.get(key);
-        }
-        inner.finish();
-    }
-    not_yet(&reading.source, table.key_place("call"), &format!("the step `{kind}` (`{id}`)"));
 }
 
 fn send(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind> {
@@ -237,6 +222,7 @@ fn send(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind> {
             "give it a time to live, such as 24h",
         );
     }
+    let waves = super::pace::waves(table, expires);
     let only_if =
         table.get("only_if").and_then(|node| reading.in_step(node, "only_if", Expect::Condition));
     let value = table.get("value").and_then(|node| reading.in_step(node, "value", Expect::Number));
@@ -256,6 +242,7 @@ fn send(reading: &Reading<'_>, table: &Table<'_>) -> Option<StepKind> {
         topic,
         expires,
         best_time,
+        waves,
         at_cap,
         put_off,
         only_if,

@@ -1,7 +1,7 @@
 //! sojourn.yaml
 
 use super::names::{CHANNEL_KINDS, SOURCE_SECRETS};
-use crate::definitions::{Channel, Company, Source as Declared, Workspace};
+use crate::definitions::{Calls, Channel, Company, Source as Declared, Workspace};
 use crate::duration;
 use crate::finding::{Source, suggest};
 use crate::reader::{Table, checked_name};
@@ -68,6 +68,7 @@ pub(super) fn load(source: Source<'_>, root: &Node) -> Workspace {
         }
     }
     workspace.storage = super::storage::load(&table);
+    workspace.calls = calls(&table);
     if let Some(url) = table.get("public_url")
         && let Some(text) = crate::reader::name(&source, url, "public_url")
     {
@@ -97,6 +98,20 @@ fn company(table: &Table<'_>) -> Company {
     };
     company.finish();
     read
+}
+
+fn calls(table: &Table<'_>) -> Calls {
+    let mut calls = Calls::default();
+    let Some(read) = table.table("calls", "`calls`") else { return calls };
+    if let Some(node) = read.get("secret")
+        && let Some(text) = crate::reader::name(&table.source, node, "secret")
+    {
+        placeholder(&table.source, node.place, &text);
+        calls.secret = Some((text, node.place.line));
+    }
+    calls.allow_private = read.flag("allow_private").unwrap_or(false);
+    read.finish();
+    calls
 }
 
 fn time_zone(table: &Table<'_>) -> Name {

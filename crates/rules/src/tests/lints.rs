@@ -116,6 +116,8 @@ fn policy() {
     check("jurisdictions: none", us, &[]);
     let christmas = "blackouts: [{ id: x, from: 2026-12-24T18:00, to: 2026-12-26, every: year, countries: [GB, PL], then: drop }]";
     check("jurisdictions: none", christmas, &[]);
+    let fatigue = "fatigue: { window: 14d, weights: { dismissed: 3 }, shrink: [{ from: 5, caps: 50 }, { from: 10, caps: 0 }] }";
+    check("jurisdictions: none", fatigue, &[]);
     check("jurisdictions: none", "holdout: { percent: 5 }", &["policy.yaml:9 holdout-salt"]);
     check(
         "jurisdictions: none",
@@ -265,11 +267,6 @@ fn journey_steps() {
     with("  - update: { color: \"'red'\" }", &["journeys/j.yaml:8 unknown-attribute"]);
     with("  - emit: { event: Pnig }", &["journeys/j.yaml:8 unknown-event"]);
     with("  - throttle: { at_most: 0, per: 1h }", &["journeys/j.yaml:8 cap-zero"]);
-    with("  - call: { url: 'http://x', as: stock }", &["journeys/j.yaml:8 not-yet"]);
-    with(
-        "  - call: { ulr: 'http://x' }",
-        &["journeys/j.yaml:8 not-yet", "journeys/j.yaml:8 unknown-key"],
-    );
     with("  - digest: { window: 4h }", &[]);
     with("  - digest: { max: 10 }", &["journeys/j.yaml:8 missing-key"]);
     with("  - digest: { window: 0s }", &["journeys/j.yaml:8 bad-duration"]);
@@ -394,6 +391,76 @@ fn all_findings_come_at_once() {
     assert!(found.len() >= 6, "{found:?}");
 }
 
+#[test]
+fn calls() {
+    let signed = SOJOURN.replacen("storage:", "calls: { secret: \"${CALLS}\" }\nstorage:", 1);
+    let private =
+        SOJOURN.replacen("storage:", "calls: { secret: s, allow_private: true }\nstorage:", 1);
+    let found = |sojourn: &str, call: &str, expected: &[&str]| {
+        let journey = JOURNEY.replacen("steps:\n", &format!("steps:\n  - call: {{ {call} }}\n"), 1);
+        let found = findings(&[("sojourn.yaml", sojourn), ("journeys/j.yaml", &journey)]);
+        let expected: Vec<String> =
+            expected.iter().map(|rule| format!("journeys/j.yaml:6 {rule}")).collect();
+        assert_eq!(found, expected, "{call}");
+    };
+    let call = |call: &str, expected: &[&str]| found(&signed, call, expected);
+    call("url: 'https://x.example/{{ run.key }}?n={{ event.properties.n }}', as: stock", &[]);
+    call(
+        "url: 'https://x.example', method: POST, body: { n: event.properties.n, m: { k: [\"1\"] } }",
+        &[],
+    );
+    call(
+        "url: 'https://x.example', headers: { X-A: 'a {{ run.key }}' }, timeout: 5s, on_error: exit",
+        &[],
+    );
+    call("as: stock", &["missing-key"]);
+    call("url: 'https://x.example', bdoy: {}", &["unknown-key"]);
+    call("url: 'http://x.example'", &["call-plain"]);
+    call("url: 'https://localhost:9/'", &["call-private"]);
+    call("url: 'https://10.0.0.1/'", &["call-private"]);
+    call("url: 'https://[::1]/'", &["call-private"]);
+    call("url: 'https://{{ event.properties.id }}/'", &["bad-url"]);
+    call("url: 'https://x.example{{ event.properties.id }}'", &["bad-url"]);
+    call("url: '{{ event.properties.id }}'", &["bad-url"]);
+    call("url: 'https://a@x.example/'", &["bad-url"]);
+    call("url: 'ftp://x.example/'", &["bad-url"]);
+    call("url: 'stock'", &["bad-url"]);
+    call("url: 'https://x.example/{{ run.key'", &["bad-placeholder"]);
+    call("url: 'https://x.example/{{ event.properties.secret }}'", &["purpose-limitation"]);
+    call(
+        "url: 'https://x.example/', body: { n: event.properties.secret }",
+        &["purpose-limitation"],
+    );
+    call("url: 'https://x.example/', method: GET, body: { n: '1' }", &["call-body"]);
+    call("url: 'https://x.example/', method: HEAD", &["unknown-value"]);
+    call("url: 'https://x.example/', timeout: 0s", &["bad-duration"]);
+    call("url: 'https://x.example/', timeout: 2h", &["bad-duration"]);
+    call("url: 'https://x.example/', headers: { Host: x }", &["bad-name"]);
+    call("url: 'https://x.example/', on_error: retry", &["unknown-value"]);
+    found(SOJOURN, "url: 'https://x.example/'", &["call-unsigned"]);
+    found(&private, "url: 'http://127.0.0.1:9000/{{ run.key }}'", &[]);
+}
+
+#[test]
+fn answers_of_calls() {
+    let sojourn = SOJOURN.replacen("storage:", "calls: { secret: s }\nstorage:", 1);
+    let found = |steps: &str, expected: &[&str]| {
+        let (head, _) = JOURNEY.split_once("steps:\n").unwrap();
+        let journey = format!("{head}steps:\n{steps}");
+        let found = findings(&[("sojourn.yaml", &sojourn), ("journeys/j.yaml", &journey)]);
+        assert_eq!(found, expected, "{steps}");
+    };
+    let ask = "  - call: { url: 'https://x.example/', as: stock }\n";
+    let read = "  - branch: [ { when: run.call.stock.n > 1, steps: [ { exit: x } ] } ]\n";
+    found(&format!("{ask}{read}"), &[]);
+    found(&format!("{read}{ask}"), &["journeys/j.yaml:6 unknown-answer"]);
+    found(
+        &format!("{ask}{}", read.replace("stock", "stok")),
+        &["journeys/j.yaml:7 unknown-answer"],
+    );
+    found(&format!("{ask}{ask}"), &["journeys/j.yaml:7 duplicate"]);
+}
+
 /// Every rule that the code can report has its section, and every section its rule.
 #[test]
 fn every_rule_has_a_section() {
@@ -419,13 +486,16 @@ fn every_rule_has_a_section() {
         include_str!("../lint/steps.rs"),
         include_str!("../lint/templates.rs"),
         include_str!("../load/mod.rs"),
+        include_str!("../load/call.rs"),
         include_str!("../load/digest.rs"),
         include_str!("../load/enter.rs"),
         include_str!("../load/entry.rs"),
+        include_str!("../load/fatigue.rs"),
         include_str!("../load/hours.rs"),
         include_str!("../load/jurisdictions.rs"),
         include_str!("../load/journey.rs"),
         include_str!("../load/plan.rs"),
+        include_str!("../load/pace.rs"),
         include_str!("../load/policy.rs"),
         include_str!("../load/segments.rs"),
         include_str!("../load/steps.rs"),

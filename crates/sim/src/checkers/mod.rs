@@ -2,6 +2,7 @@
 //! the engine whether the engine is right.
 
 mod actions;
+mod calls;
 mod caps;
 mod consent;
 mod explained;
@@ -27,6 +28,7 @@ pub const ALL: [Checker; 9] = [
     Checker { ids: &["IDN-1"], check: identity::check },
     Checker { ids: &["CON-1", "CON-3"], check: consent::check },
     Checker { ids: &["CON-2", "ACT-1"], check: actions::check },
+    Checker { ids: &["ACT-1", "EXP-1"], check: calls::check },
     Checker { ids: &["CAP-1"], check: caps::check },
     Checker { ids: &["TIM-1", "LIVENESS"], check: timers::check },
     Checker { ids: &["QUI-1"], check: quiet::check },

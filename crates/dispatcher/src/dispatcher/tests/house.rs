@@ -122,8 +122,15 @@ impl Transport for FakeTransport {
                     _ => None,
                 };
                 let retry_after_ms = pause;
-                let answer =
-                    Answer { action: id, attempt, outcome, detail, retry_after_ms, bounce };
+                let answer = Answer {
+                    action: id,
+                    attempt,
+                    outcome,
+                    detail,
+                    retry_after_ms,
+                    bounce,
+                    body: None,
+                };
                 provider.answers.push((answer, permit));
             }
         }
