@@ -23,7 +23,7 @@ pub struct Checker {
 }
 
 /// Every checker.
-pub const ALL: [Checker; 9] = [
+pub const ALL: [Checker; 10] = [
     Checker { ids: &["LOG-1", "LOG-2", "DET-1", "LIM-1"], check: log::check },
     Checker { ids: &["IDN-1"], check: identity::check },
     Checker { ids: &["CON-1", "CON-3"], check: consent::check },
