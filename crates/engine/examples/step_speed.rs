@@ -272,7 +272,7 @@ fn main() {
     let (_, before) = used();
     let version = definitions.version;
     job.partition.install(definitions);
-    job.apply(START_MS - 7_200_000, &Record::Publish { version });
+    job.apply(START_MS - 7_200_000, &Record::publish(version));
     let mut chance = Chance(0x9E37_79B9_7F4A_7C15);
     prelude(&mut job, &mut chance, people);
     let (began, known) = used();
