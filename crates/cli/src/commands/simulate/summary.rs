@@ -36,15 +36,15 @@ pub(super) fn page(summary: &Summary, width: usize) -> Vec<String> {
 }
 
 fn head(summary: &Summary) -> String {
-    let day = |at: Option<sojourn_model::Timestamp>| {
-        at.map_or_else(|| "?".to_owned(), |at| when::rfc3339(at)[..10].to_owned())
+    let day = |at: sojourn_model::Timestamp| when::rfc3339(at)[..10].to_owned();
+    let span = match (summary.from, summary.to) {
+        (Some(from), Some(to)) => format!(", {} to {}", day(from), day(to)),
+        _ => String::new(),
     };
     format!(
-        "{} touchpoints of {} people, {} to {}; {} profiles were recognised as somebody known",
+        "{} touchpoints of {} people{span}; {} profiles were recognised as somebody known",
         paint(Ink::Bold, &grouped(summary.touchpoints)),
         paint(Ink::Bold, &grouped(summary.people)),
-        day(summary.from),
-        day(summary.to),
         grouped(summary.merges),
     )
 }
