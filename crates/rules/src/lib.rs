@@ -19,6 +19,7 @@ mod finding;
 mod functions;
 pub mod limits;
 mod lint;
+mod liquid_comment;
 mod liquid_reads;
 mod load;
 pub mod normalize;

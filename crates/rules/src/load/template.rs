@@ -16,7 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// # Panics
 /// Never: the standard library of filters, tags and blocks always builds.
 pub fn liquid_parser() -> liquid::Parser {
-    liquid::ParserBuilder::with_stdlib().build().expect("the standard library builds")
+    let builder = liquid::ParserBuilder::with_stdlib().block(crate::liquid_comment::Comment);
+    builder.build().expect("the standard library builds")
 }
 
 /// All templates, and the names of those that could not be read.
