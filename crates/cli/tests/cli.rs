@@ -360,7 +360,6 @@ fn edit(shop: &std::path::Path, file: &str, old: &str, new: &str) {
 
 /// Publish by every mode, roll back, two people, and the audit log over a restart.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "waits for a process of its own")]
 fn versions_come_and_go_with_people_inside() {
     let dir = tempfile::tempdir().unwrap();
     let shop = dir.path().join("shop");
