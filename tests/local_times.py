@@ -195,18 +195,21 @@ def main():
         for line in map(json.loads, file):
             decision = (line["outcome"], instant(line["at"]), instant(line["until"]))
             got.setdefault((line["journey"], line["run_key"]), []).append((decision, line["zone"]))
-    wrong, unknown = [], set()
+    wrong, unknown, bad = [], set(), set()
     for (what, key), wanted in expected.items():
         zone = names[int(key.split("-")[0][1:])]
         lines = got.pop((what, key), [])
         unknown |= {zone for _, used in lines if used != zone}
         if [decision for decision, _ in lines] != wanted:
             wrong.append(f"{zone} {what} {key}: expected {wanted}, got {lines}")
+            bad.add(zone)
     wrong += [f"{name} is not known" for name in sorted(unknown)]
+    bad |= unknown
     wrong += [f"nobody asked for {key}" for key in got]
     print("\n".join(wrong[:SHOWN_MAX]))
     changes = sum(len(zone.changes) for zone in zones)
-    print(f"{len(zones)} zones, {changes} changes of their clocks: {len(expected) - len(wrong)} passed, {len(wrong)} failed")
+    print(f"stated: {len(expected):,} decisions in {len(zones)} zones with {changes:,} changes of their clocks, {len(wrong)} of them wrong")
+    print(f"{len(zones) - len(bad)} passed, {len(bad)} failed")
     sys.exit(bool(wrong))
 
 

@@ -230,10 +230,10 @@ def other(channel, reason, when, person="u1", **fields):
 # ---- cases --------------------------------------------------------------------------------------
 
 class Case:
-    def __init__(self, name, note, journeys, events, expected, policy, files, versions, end):
+    def __init__(self, name, note, journeys, events, expected, policy, files, versions=None, end=END):
         self.name, self.note, self.journeys = name, note, journeys
         self.events, self.expected, self.policy, self.files = events, expected, policy, files
-        self.versions, self.end = versions, end
+        self.versions, self.end = versions or {}, end
 
     def write_workspace(self, workspace, journeys, policy):
         content = base()
