@@ -36,8 +36,6 @@ sojourn_model::planted_bugs! {
     MergeLosesSends,
     /// TIM-1: a run that a publish moves to another version is lost.
     MigrationLosesRun,
-    /// ACT-1: a run that went over to another version forgets what it has sent.
-    MigrationForgetsSends,
 }
 
 pub(crate) use planted as mutated;

@@ -323,7 +323,7 @@ impl Partition {
         let before = self.wake_of(id);
         let at = At { position, offset: position.offset, now: due };
         self.keeping(id, at, effects, |step| step.fire(due < to));
-        assert!(self.wake_of(id) != before, "TIM-1: what fired is not due again");
+        assert!(self.wake_of(id) != before, "TIM-1: what fired is not due again: {id}, {before:?}");
     }
 
     fn wake_of(&self, id: ProfileId) -> Wake {

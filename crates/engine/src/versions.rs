@@ -329,7 +329,6 @@ impl Step<'_> {
     pub(crate) fn sent_before(&self, id: RunId, step: &Name) -> bool {
         let moved = self.profile.moved.iter().find(|moved| moved.run == id);
         moved.is_some_and(|moved| moved.sent.contains(step))
-            && !mutated(Mutation::MigrationForgetsSends)
     }
 }
 

@@ -120,7 +120,7 @@ impl World {
     fn applied_records(
         &self,
         partition: u16,
-        delivered: &mut Vec<(String, String)>,
+        delivered: &mut Vec<((String, String), Timestamp)>,
     ) -> Result<Vec<(u64, Timestamp, Applied)>> {
         let mut seen = Marks::new();
         let mut applied = Vec::new();
@@ -133,7 +133,7 @@ impl World {
                 Record::Touchpoint { profile, touchpoint } => {
                     if !record.from_owner {
                         let (source, id) = (touchpoint.source, touchpoint.message_id);
-                        delivered.push((source.to_owned(), id.to_owned()));
+                        delivered.push(((source.to_owned(), id.to_owned()), entry.log_time));
                     }
                     Applied::Touchpoint(*profile, Box::new(OwnedTouchpoint::of(touchpoint)))
                 }

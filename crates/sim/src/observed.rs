@@ -69,8 +69,8 @@ pub struct Observed {
     pub logged: Vec<String>,
     /// Identifiers of each message in the touchpoint log.
     pub together: Vec<Vec<Identifier>>,
-    /// Source and message id of touchpoints that identity handed to the engine.
-    pub delivered: Vec<(String, String)>,
+    /// Source and message id of touchpoints that identity handed to the engine, and when.
+    pub delivered: Vec<((String, String), Timestamp)>,
     /// Per partition of `profiles`: offset, log time, record.
     pub applied: Vec<Vec<(u64, Timestamp, Applied)>>,
     /// Decisions as a reader sees them: per partition, without replayed copies.

@@ -105,10 +105,14 @@ impl Partition {
             Some(bytes) => codec::decode(bytes)?,
             None => Stored::Live(Box::new(Profile::new(id))),
         };
-        if let Stored::Live(profile) = &stored
-            && !self.parked.contains_key(&id)
-        {
-            self.wakes.set(id, profile.wake());
+        if !self.parked.contains_key(&id) {
+            // Also for who is gone: to an owner whose time is over the store may show a person as its
+            // successor left them, without the timers that this one still knows.
+            let wake = match &stored {
+                Stored::Live(profile) => profile.wake(),
+                Stored::Absorbed { .. } | Stored::Erased => Wake::default(),
+            };
+            self.wakes.set(id, wake);
         }
         self.profiles
             .insert(id, Slot { stored, dirty: false, used: true, found: Found::default() });
@@ -215,5 +219,24 @@ impl Partition {
             dropped += 1;
         }
         dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Effects, Limits};
+    use sojourn_model::{LogPosition, MergeId};
+
+    #[test]
+    fn who_is_loaded_as_gone_has_no_timers() {
+        let mut partition = Partition::new(0, 1, Limits::default());
+        let (id, due) = (ProfileId(1), Timestamp(5));
+        partition.restore_wake(id, Wake { wait: Some(due), timeout: None });
+        let gone = Stored::Absorbed { into: ProfileId(2), id: MergeId { cause: 1, index: 0 } };
+        partition.load(id, Some(&codec::encode(&gone))).unwrap();
+        assert_eq!(partition.next_wake(), None);
+        let position = LogPosition { partition: 0, offset: 1 };
+        partition.advance(position, Timestamp(10), &mut Effects::new());
     }
 }

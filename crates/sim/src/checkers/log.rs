@@ -5,6 +5,9 @@ use crate::observed::{Observed, Violation};
 use sojourn_model::NoteKind;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// How long a message id is remembered, in milliseconds: 7 days.
+const ID_HORIZON_MS: u64 = 7 * 86_400_000;
+
 pub(super) fn check(observed: &Observed) -> Vec<Violation> {
     let mut found = Vec::new();
     let logged: BTreeSet<&str> = observed.logged.iter().map(String::as_str).collect();
@@ -16,9 +19,11 @@ pub(super) fn check(observed: &Observed) -> Vec<Violation> {
             ));
         }
     }
-    let mut delivered = BTreeSet::new();
-    for message in &observed.delivered {
-        if !delivered.insert(message) {
+    // Beyond the horizon of ids a copy counts anew (semantics 2).
+    let mut delivered = BTreeMap::new();
+    for (message, at) in &observed.delivered {
+        let before = delivered.insert(message, *at);
+        if before.is_some_and(|before| at.0.abs_diff(before.0) <= ID_HORIZON_MS) {
             found.push(Violation::new("LOG-2", format!("message {message:?} counts twice")));
         }
     }

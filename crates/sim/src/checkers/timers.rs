@@ -137,17 +137,16 @@ fn waits(observed: &Observed, found: &mut Vec<Violation>) {
     }
 }
 
+/// Whether a step sends in any of the versions: one without an id of its own has another place, and so
+/// another id, where the journey was edited.
 fn is_send(observed: &Observed, journey: &str, step: &str) -> bool {
-    observed
-        .versions
-        .values()
-        .next()
-        .and_then(|definitions| definitions.journey(journey))
-        .is_some_and(|journey| {
+    observed.versions.values().filter_map(|definitions| definitions.journey(journey)).any(
+        |journey| {
             journey
                 .find(step)
                 .is_some_and(|index| matches!(journey.step(index).kind, StepKind::Send(_)))
-        })
+        },
+    )
 }
 
 /// Length of a wait for time to pass, and whether events begin it anew: in each version.
