@@ -206,8 +206,11 @@ class Server:
         end = time.monotonic() + seconds
         while time.monotonic() < end and not done.is_set() and not until(records):
             time.sleep(0.2)
+        ended = process.poll()
         process.kill()
         process.wait()
+        if ended is not None and not until(records):
+            raise AssertionError(f"tail ended by itself with {ended} after {len(records):,} records: {process.stderr.read().strip()}")
         return list(records)
 
 

@@ -34,6 +34,23 @@ struct Ends {
 /// Pause before a question is asked again of a partition whose leader is changing.
 const LEADER_PAUSE: Duration = Duration::from_millis(20);
 
+/// Whether an error says only that leadership is moving, or that the broker has just started: the
+/// same question has an answer as soon as it and the client know the leader of now.
+fn passes(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::BrokerTransportFailure
+            | Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            | Code::FencedLeaderEpoch
+            | Code::UnknownLeaderEpoch
+            | Code::OffsetNotAvailable
+            | Code::ReplicaNotAvailable
+            | Code::RequestTimedOut
+    )
+}
+
 impl Asker {
     pub(crate) fn new(options: &KafkaOptions) -> Result<Self, KafkaError> {
         let teller = Teller::default();
@@ -82,7 +99,6 @@ impl Asker {
         index: usize,
         mut ask: impl FnMut(Duration) -> Result<T, KafkaError>,
     ) -> Result<T, LogError> {
-        use RDKafkaErrorCode::{BrokerTransportFailure, LeaderNotAvailable, NotLeaderForPartition};
         let deadline = Instant::now() + self.timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -90,11 +106,9 @@ impl Asker {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let passing = matches!(
-                error.rdkafka_error_code(),
-                Some(BrokerTransportFailure | LeaderNotAvailable | NotLeaderForPartition)
-            );
-            if !passing || Instant::now() + LEADER_PAUSE >= deadline {
+            if !error.rdkafka_error_code().is_some_and(passes)
+                || Instant::now() + LEADER_PAUSE >= deadline
+            {
                 return Err(self.unavailable(index, &error));
             }
             std::thread::sleep(LEADER_PAUSE);

@@ -186,10 +186,15 @@ impl Cursor {
                 Some(Err(error)) => {
                     use RDKafkaErrorCode::{AutoOffsetReset, OffsetOutOfRange};
                     let code = error.rdkafka_error_code();
-                    if !matches!(code, Some(AutoOffsetReset | OffsetOutOfRange)) {
+                    if matches!(code, Some(AutoOffsetReset | OffsetOutOfRange)) {
+                        self.lost = true;
+                    } else if raw.is_empty() {
                         return Err(failed(&error));
+                    } else {
+                        // What is taken out of the queue is kept: nobody would bring it again. An
+                        // error that lasts is said again.
+                        tracing::debug!(%error, "kafka: between records");
                     }
-                    self.lost = true;
                     break;
                 }
             }

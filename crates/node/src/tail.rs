@@ -60,6 +60,8 @@ fn follow(
                 ReadLimit { records: READ_RECORDS_MAX, bytes: READ_BYTES_MAX, durable_only: true };
             match log.read(*topic, *partition, *next, limit, &mut entries) {
                 Err(LogError::OutOfRange { first, .. }) => *next = first,
+                // Brokers come back, and who watches does not want to begin again.
+                Err(error @ LogError::Unavailable { .. }) => tracing::warn!(%error, "tail waits"),
                 other => other?,
             }
             for entry in &entries {
