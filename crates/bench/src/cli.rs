@@ -1,6 +1,6 @@
 //! Arguments of `sojourn-bench`.
 
-use crate::{engine, http, j1, latency};
+use crate::{broker, engine, http, j1, latency};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -74,6 +74,27 @@ enum Command {
         /// People
         #[arg(long, default_value_t = 10_000)]
         people: u32,
+        /// Over the Kafka and Redis of `KAFKA_BOOTSTRAP` and `REDIS_URL`
+        #[arg(long)]
+        brokers: bool,
+        /// Partitions over the brokers
+        #[arg(long, default_value_t = 4)]
+        partitions: u16,
+    },
+    /// Each role a process of its own, over the Kafka and Redis of `KAFKA_BOOTSTRAP` and `REDIS_URL`
+    Broker {
+        /// The program; default: `sojourn` beside this one
+        #[arg(long)]
+        program: Option<std::path::PathBuf>,
+        /// Touchpoints of the run
+        #[arg(long, default_value_t = 1_000_000)]
+        touchpoints: u64,
+        /// People
+        #[arg(long, default_value_t = 100_000)]
+        people: u32,
+        /// Partitions
+        #[arg(long, default_value_t = 4)]
+        partitions: u16,
     },
     /// Writes the job's input as a file for `simulate`, and its workspace
     Events {
@@ -113,24 +134,49 @@ pub fn run(cli: Cli) -> Result<()> {
             let load = http::Load { address, key, pid, batch, requests, connections };
             http::run(&load, settings(10_000, (batch * requests) as u64))
         }
-        Command::Latency { program, rate, batch, seconds, connections, people } => {
-            let program = match program {
-                Some(program) => program,
-                None => std::env::current_exe()?.with_file_name("sojourn"),
-            };
+        Command::Latency {
+            program,
+            rate,
+            batch,
+            seconds,
+            connections,
+            people,
+            brokers,
+            partitions,
+        } => {
+            let program = beside(program)?;
             let folder = tempfile::Builder::new().prefix("sojourn-bench-").tempdir_in(".")?;
-            // Now, not a recorded day: what is long past starts no journey.
-            let start = std::time::UNIX_EPOCH.elapsed()?;
             let settings = j1::Settings {
-                start_ms: i64::try_from(start.as_millis())?,
+                start_ms: now()?,
                 span_ms: i64::from(seconds) * 1_000,
                 ..settings(people, u64::from(rate) * u64::from(seconds))
             };
-            let run = latency::Run { program, rate, batch, seconds, connections, settings };
+            let brokers = brokers.then_some(partitions);
+            let run =
+                latency::Run { program, rate, batch, seconds, connections, settings, brokers };
             latency::run(folder.path(), &run)
+        }
+        Command::Broker { program, touchpoints, people, partitions } => {
+            let program = beside(program)?;
+            let folder = tempfile::Builder::new().prefix("sojourn-bench-").tempdir_in(".")?;
+            let settings =
+                j1::Settings { start_ms: now()?, span_ms: 60_000, ..settings(people, touchpoints) };
+            broker::run(folder.path(), &broker::Run { program, partitions, settings })
         }
         Command::Events { folder, touchpoints, people, journeys } => {
             j1::write_events(&folder, settings(people, touchpoints), journeys)
         }
     }
+}
+
+fn beside(program: Option<std::path::PathBuf>) -> Result<std::path::PathBuf> {
+    Ok(match program {
+        Some(program) => program,
+        None => std::env::current_exe()?.with_file_name("sojourn"),
+    })
+}
+
+/// Now, not a recorded day: what is long past starts no journey.
+fn now() -> Result<i64> {
+    Ok(i64::try_from(std::time::UNIX_EPOCH.elapsed()?.as_millis())?)
 }

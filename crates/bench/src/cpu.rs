@@ -49,9 +49,14 @@ fn ticks(stat: &str) -> Option<Duration> {
 
 /// Resident memory of this process in bytes, from `/proc`.
 pub fn resident() -> u64 {
+    resident_of(std::process::id()).unwrap_or(0)
+}
+
+/// Resident memory of another process in bytes, from `/proc`.
+pub fn resident_of(pid: u32) -> Option<u64> {
     const PAGE: u64 = 4_096;
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * PAGE
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    Some(statm.split(' ').nth(1)?.parse::<u64>().ok()? * PAGE)
 }
 
 #[cfg(test)]

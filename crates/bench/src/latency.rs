@@ -4,21 +4,24 @@
 //! The job's touchpoints make the load; among them go *probes*: an event whose journey sends a
 //! `service` message at once, with the probe's number in its text. This process serves the channel.
 
+use crate::broker::{self, Brokers};
+use crate::http;
 use crate::j1::{Generator, Message, Settings, files};
-use crate::{cpu, http};
+use crate::process::Sojourn;
 use anyhow::{Context, Result, bail};
 use futures::{Stream, StreamExt as _};
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
+use sojourn_node::{Backend, WallClock};
+use sojourn_ports::{ReadLimit, Topic};
 use sojourn_proto::channel::channel_service_server::{ChannelService, ChannelServiceServer};
 use sojourn_proto::channel::{
     DeliverRequest, DeliverResponse, DeliveryOutcome, DescribeRequest, DescribeResponse,
     ForgetRequest, ForgetResponse,
 };
-use std::io::{BufRead as _, BufReader};
+use sojourn_proto::{ActionRecord, decode_action_record};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tonic::{Request, Response, Status, Streaming};
@@ -37,6 +40,8 @@ pub struct Run {
     pub connections: usize,
     /// The job's people.
     pub settings: Settings,
+    /// Over the brokers of the environment, with so many partitions; otherwise on embedded storage.
+    pub brokers: Option<u16>,
 }
 
 /// One touchpoint in so many is a probe.
@@ -51,6 +56,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct Times {
     scheduled: Option<Instant>,
     accepted: Option<Instant>,
+    /// Its action could be read from the log by another process; looked at over brokers only.
+    readable: Option<Instant>,
     delivered: Option<Instant>,
 }
 
@@ -65,24 +72,35 @@ pub fn run(folder: &Path, run: &Run) -> Result<()> {
         .enable_all()
         .build()?;
     let channel = runtime.block_on(serve(probes.clone()))?;
-    write_workspace(folder, &channel)?;
-    let server = Server::start(&run.program, folder)?;
+    let storage = match run.brokers {
+        Some(_) => Some(Brokers::from_env()?.storage(&broker::own_name())),
+        None => None,
+    };
+    write_workspace(folder, &channel, storage.as_deref())?;
+    if let Some(partitions) = run.brokers {
+        broker::make_topics(&run.program, folder, partitions)?;
+    }
+    let server = Sojourn::start(&run.program, &["up"], folder)?;
+    server.ready()?;
+    if run.brokers.is_some() {
+        watch_actions(folder, probes.clone())?;
+    }
     let (known, load) = prepare(run)?;
-    http::post_all(&server.gateway, &known).context("making the people known")?;
+    http::post_all(server.address(), &known).context("making the people known")?;
     probes.lock().resize(load.iter().map(|request| request.probes.len()).sum(), Times::default());
-    let (cpu_began, began) = (cpu::of_process(server.pid()), Instant::now());
+    let (cpu_began, began) = (server.cpu()?, Instant::now());
     std::thread::scope(|scope| {
         let posts: Vec<_> = (0..run.connections)
             .map(|place| {
                 let own = load.iter().skip(place).step_by(run.connections);
-                let (address, probes) = (&server.gateway, &probes);
+                let (address, probes) = (server.address(), &probes);
                 scope.spawn(move || post(address, own, began, probes))
             })
             .collect();
         posts.into_iter().try_for_each(|post| post.join().expect("no panic"))
     })?;
     let wall = began.elapsed();
-    let cpu = cpu::of_process(server.pid()).unwrap_or_default() - cpu_began.unwrap_or_default();
+    let cpu = server.cpu()? - cpu_began;
     let waited = Instant::now();
     while probes.lock().iter().any(|probe| probe.delivered.is_none()) {
         if waited.elapsed() > PATIENCE {
@@ -107,6 +125,7 @@ fn report(probes: &[Times], from: Instant) -> Result<()> {
         ("scheduled → 200", Histogram::<u64>::new(3)?),
         ("200 → Deliver", Histogram::<u64>::new(3)?),
         ("scheduled → Deliver", Histogram::<u64>::new(3)?),
+        ("scheduled → action readable", Histogram::<u64>::new(3)?),
     ];
     for probe in probes {
         let (Some(scheduled), Some(accepted), Some(delivered)) =
@@ -119,19 +138,21 @@ fn report(probes: &[Times], from: Instant) -> Result<()> {
         }
         // A message may leave before the answer does: both wait for the same fsync.
         let times = [
-            accepted - scheduled,
-            delivered.saturating_duration_since(accepted),
-            delivered - scheduled,
+            Some(accepted - scheduled),
+            Some(delivered.saturating_duration_since(accepted)),
+            Some(delivered - scheduled),
+            probe.readable.map(|readable| readable - scheduled),
         ];
         for ((_, histogram), time) in rows.iter_mut().zip(times) {
+            let Some(time) = time else { continue };
             histogram.record(u64::try_from(time.as_micros())?)?;
         }
     }
     println!("{} probes after {WARM:?} of load", rows[0].1.len());
-    for (name, histogram) in &rows {
+    for (name, histogram) in rows.iter().filter(|(_, histogram)| !histogram.is_empty()) {
         let at = |share: f64| histogram.value_at_quantile(share) as f64 / 1e3;
         println!(
-            "{name:<20} p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms, max {:.2} ms",
+            "{name:<28} p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms, max {:.2} ms",
             at(0.5),
             at(0.99),
             at(0.999),
@@ -212,52 +233,53 @@ fn post<'a>(
     Ok(())
 }
 
-/// `sojourn up` in a process of its own; stopped when dropped.
-struct Server {
-    child: Child,
-    gateway: String,
-}
-
-impl Server {
-    fn start(program: &Path, dir: &Path) -> Result<Self> {
-        let mut child = Command::new(program)
-            .args(["--json", "up"])
-            .arg(dir)
-            .args(["--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| {
-                format!("cannot run {}; build it, or name it with --program", program.display())
-            })?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().context("a pipe")?).read_line(&mut line)?;
-        let gateway = line
-            .split_once("\"gateway\":\"http://")
-            .and_then(|(_, rest)| rest.split_once('"'))
-            .map(|(address, _)| address.to_owned());
-        let server = Self { child, gateway: gateway.clone().unwrap_or_default() };
-        if gateway.is_none() {
-            bail!("{} did not come up: {line}", program.display());
+/// Reads the topic of actions as a dispatcher in another process would, until the process ends.
+fn watch_actions(folder: &Path, probes: Probes) -> Result<()> {
+    let definitions = sojourn_node::compiled(&sojourn_node::read_workspace(folder)?)?;
+    let clock = Arc::new(WallClock::real());
+    let log = Backend::open(folder, &definitions.workspace.storage, clock)?.log;
+    let mut at = Vec::new();
+    for partition in 0..log.partitions(Topic::Actions) {
+        at.push((Topic::Actions, partition, log.bounds(Topic::Actions, partition)?.next));
+    }
+    let limit = ReadLimit { records: 1_000, bytes: 1 << 20, durable_only: true };
+    std::thread::spawn(move || {
+        let mut entries = Vec::new();
+        loop {
+            log.wait(&at, true, Duration::from_millis(100));
+            for (topic, partition, next) in &mut at {
+                entries.clear();
+                if let Err(error) = log.read(*topic, *partition, *next, limit, &mut entries) {
+                    eprintln!("the topic of actions: {error}");
+                    return;
+                }
+                let now = Instant::now();
+                for entry in &entries {
+                    *next = entry.offset + 1;
+                    let Ok((_, ActionRecord::Action(action))) = decode_action_record(&entry.value)
+                    else {
+                        continue;
+                    };
+                    let number = action.cause.strip_prefix("probe-").map(str::parse::<usize>);
+                    if let Some(Ok(number)) = number
+                        && let Some(probe) = probes.lock().get_mut(number)
+                    {
+                        probe.readable.get_or_insert(now);
+                    }
+                }
+            }
         }
-        Ok(server)
-    }
-
-    fn pid(&self) -> u32 {
-        self.child.id()
-    }
+    });
+    Ok(())
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn write_workspace(folder: &Path, channel: &str) -> Result<()> {
+fn write_workspace(folder: &Path, channel: &str, storage: Option<&str>) -> Result<()> {
     let mut files = files(3_600).0;
     let settings = files.get_mut("sojourn.yaml").context("there is one")?;
     *settings = settings.replace("http://127.0.0.1:9101", channel);
+    if let Some(storage) = storage {
+        *settings = broker::with_storage(settings, storage);
+    }
     let plan = files.get_mut("tracking-plan.yaml").context("there is one")?;
     *plan = plan.replace(
         "attributes:\n",

@@ -5,7 +5,7 @@
 //! forbid goes out. So a mark may cover more than the statement says (a whole purpose for a topic),
 //! never less. It holds until somebody who knows how far the engine is takes it back.
 
-use crate::message::Converted;
+use crate::message::{Converted, Named};
 use serde::Deserialize;
 use sojourn_model::{IdentifierKind, Name, Timestamp, event_names};
 use sojourn_ports::GateMark;
@@ -23,19 +23,11 @@ struct Statement<'s> {
     #[serde(borrow)]
     state: Option<Cow<'s, str>>,
     #[serde(borrow)]
-    channel: Option<Cow<'s, str>>,
-    #[serde(borrow)]
     purpose: Option<Cow<'s, str>>,
-    #[serde(borrow)]
-    endpoint: Option<Cow<'s, str>>,
-    #[serde(borrow)]
-    email: Option<Cow<'s, str>>,
-    #[serde(borrow)]
-    phone: Option<Cow<'s, str>>,
-    #[serde(borrow)]
-    device_id: Option<Cow<'s, str>>,
     #[serde(borrow, rename = "type")]
     kind: Option<Cow<'s, str>>,
+    #[serde(borrow, flatten)]
+    named: Named<'s>,
 }
 
 /// Marks for what `touchpoint` takes back, for everything approved before `until`
@@ -82,7 +74,7 @@ impl Marks<'_> {
         // widest reading is the safe one.
         let statement: Statement<'_> =
             serde_json::from_str(&touchpoint.properties).unwrap_or_default();
-        let channel = statement.channel.as_deref();
+        let channel = statement.named.channel.as_deref();
         let purpose = statement.purpose.as_deref();
         let granted = |state: &Cow<'_, str>| state.eq_ignore_ascii_case("granted");
         match &*touchpoint.event {
@@ -106,11 +98,10 @@ impl Marks<'_> {
     /// Stops `channel` (`None`: every one) for `purpose` (`None`: every one but service).
     fn add(&mut self, statement: &Statement<'_>, channel: Option<&str>, purpose: Option<&str>) {
         let (channel, purpose) = (channel.map(Name::from), purpose.map(Name::from));
-        let named = [&statement.endpoint, &statement.email, &statement.phone, &statement.device_id];
         let Definitions { workspace, plan, .. } = self.definitions;
         let normalizer = Normalizer::new(workspace, plan);
         let mut values: Vec<Name> = Vec::new();
-        for raw in named.into_iter().flatten().map(|raw| raw.trim()) {
+        for raw in statement.named.values() {
             values.extend(forms(raw, &normalizer));
         }
         values

@@ -17,6 +17,7 @@ mod wire;
 
 pub use identify::IDENTIFIERS_MAX;
 pub use object::{DEPTH_MAX, repair_surrogates};
+pub(crate) use report::Named;
 pub use time::parse_rfc3339;
 pub(crate) use wire::{object as object_of, text as text_of, time as time_of};
 

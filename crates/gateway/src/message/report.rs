@@ -5,11 +5,13 @@ use serde::Deserialize;
 use sojourn_model::{IdentifierKind, event_names};
 use std::borrow::Cow;
 
+/// The address that the properties of a reserved event name, in whichever member it stands.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Report<'r> {
+pub(crate) struct Named<'r> {
+    /// The channel that it says it is about.
     #[serde(borrow)]
-    channel: Option<Cow<'r, str>>,
+    pub(crate) channel: Option<Cow<'r, str>>,
     #[serde(borrow)]
     endpoint: Option<Cow<'r, str>>,
     #[serde(borrow)]
@@ -18,6 +20,14 @@ struct Report<'r> {
     phone: Option<Cow<'r, str>>,
     #[serde(borrow)]
     device_id: Option<Cow<'r, str>>,
+}
+
+impl Named<'_> {
+    /// Every value that is there, of whatever kind.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &str> {
+        let all = [&self.endpoint, &self.email, &self.phone, &self.device_id];
+        all.into_iter().flatten().map(|value| value.trim())
+    }
 }
 
 /// The address in the properties of a reserved event, with its kind; `source` is the channel of the
@@ -33,7 +43,7 @@ pub(super) fn named_address(
         return None;
     }
     // Properties that cannot be read so name nobody; they are kept as they are.
-    let report: Report<'_> = serde_json::from_str(properties).unwrap_or_default();
+    let report: Named<'_> = serde_json::from_str(properties).unwrap_or_default();
     let (kind, own) = match fixed.or(report.channel.as_deref()).unwrap_or(source) {
         "email" => (IdentifierKind::Email, report.email),
         "sms" | "whatsapp" | "call" => (IdentifierKind::Phone, report.phone),
