@@ -208,9 +208,14 @@ fn recovery(run: &Run, folder: &Path, engine: &mut Sojourn) -> Result<()> {
     let began = Instant::now();
     engine.kill()?;
     let next = Sojourn::start(&run.program, &["run", "engine"], folder)?;
-    next.ready()?;
+    let pid = next.pid().to_string();
+    look(&run.program, folder, "engine", |row| {
+        // A member is called `host:pid:…`.
+        let owner = row["owner"].as_str().unwrap_or_default();
+        owner.split(':').nth(1) == Some(&pid) && row["lag"] == 0
+    })?;
     println!(
-        "kill -9 of the engine: another one has every partition of {} people after {:.2?} (of which 3 s until the lease has ended)",
+        "kill -9 of the engine: another one has every partition of {} people and is at the end of the log after {:.2?}, of which up to 3 s until the lease has ended",
         run.settings.people,
         began.elapsed()
     );
@@ -272,6 +277,16 @@ fn append(
 
 /// Waits until every partition of a role has a checkpoint at the end of the log.
 fn caught_up(program: &Path, folder: &Path, role: &str) -> Result<()> {
+    look(program, folder, role, |row| row["lag"] == 0)
+}
+
+/// Waits until `doctor` says `holds` of every partition of a role.
+fn look(
+    program: &Path,
+    folder: &Path,
+    role: &str,
+    holds: impl Fn(&serde_json::Value) -> bool,
+) -> Result<()> {
     let began = Instant::now();
     while began.elapsed() < STAGE_MAX {
         std::thread::sleep(LOOK);
@@ -279,7 +294,7 @@ fn caught_up(program: &Path, folder: &Path, role: &str) -> Result<()> {
         let report: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap_or_default();
         let rows = report["server"]["partitions"].as_array().cloned().unwrap_or_default();
         let own: Vec<_> = rows.iter().filter(|row| row["role"] == role).collect();
-        if !own.is_empty() && own.iter().all(|row| row["lag"] == 0) {
+        if !own.is_empty() && own.into_iter().all(&holds) {
             return Ok(());
         }
     }

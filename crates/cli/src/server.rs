@@ -19,23 +19,30 @@ pub(crate) struct Server {
     node: Node,
 }
 
-/// Roles that take longer than this to come up are named.
+/// A role that fails for longer than this ends the process; one that only takes longer is named.
 const READY_MAX: Duration = Duration::from_secs(60);
 /// How often readiness is looked at.
 const READY_EVERY: Duration = Duration::from_millis(10);
 
 impl Server {
-    /// Starts every role, and returns when all of them are ready.
-    pub(crate) fn start(options: NodeOptions) -> Result<Self> {
+    /// Starts every role, and returns when all of them are ready; `None`: `stop` came first.
+    pub(crate) fn start(options: NodeOptions, stop: &AtomicBool) -> Result<Option<Self>> {
         let node = Node::start(options).map_err(|error| unreachable(format!("{error:#}")))?;
         let server = Self { node };
-        let began = instant();
+        let mut began = instant();
         loop {
             let reasons = server.node.health().reasons();
             if reasons.is_empty() {
-                return Ok(server);
+                return Ok(Some(server));
             }
-            if began.elapsed() > READY_MAX {
+            if stop.load(Ordering::SeqCst) {
+                server.stop()?;
+                return Ok(None);
+            }
+            if began.elapsed() > READY_MAX && !server.node.health().has_failed() {
+                tracing::warn!(waits_for = reasons.join("; "), "not ready yet");
+                began = instant();
+            } else if began.elapsed() > READY_MAX {
                 server.node.stop()?;
                 return Err(unreachable(format!("it does not come up: {}", reasons.join("; "))));
             }

@@ -15,22 +15,29 @@ pub struct Health(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    roles: BTreeMap<&'static str, Result<(), String>>,
+    roles: BTreeMap<&'static str, Standing>,
     draining: bool,
 }
 
+enum Standing {
+    Ready,
+    /// On its way, and what it is at.
+    Coming(String),
+    Failed(String),
+}
+
 impl Health {
-    /// A role that is not ready yet.
-    pub fn expect(&self, role: &'static str) {
-        self.0.lock().roles.insert(role, Err("starting".to_owned()));
+    /// The role does not serve yet, and nothing is wrong: what it is at.
+    pub fn coming(&self, role: &'static str, at: &str) {
+        self.0.lock().roles.insert(role, Standing::Coming(at.to_owned()));
     }
     /// The role serves.
     pub fn ready(&self, role: &'static str) {
-        self.0.lock().roles.insert(role, Ok(()));
+        self.0.lock().roles.insert(role, Standing::Ready);
     }
     /// The role does not serve, and why.
     pub fn failed(&self, role: &'static str, reason: String) {
-        self.0.lock().roles.insert(role, Err(reason));
+        self.0.lock().roles.insert(role, Standing::Failed(reason));
     }
     /// No new work from here on.
     pub fn drain(&self) {
@@ -40,14 +47,21 @@ impl Health {
     pub fn reasons(&self) -> Vec<String> {
         let state = self.0.lock();
         let draining = state.draining.then(|| "draining".to_owned());
-        let roles = state.roles.iter().filter_map(|(role, health)| {
-            health.as_ref().err().map(|reason| format!("{role}: {reason}"))
+        let roles = state.roles.iter().filter_map(|(role, standing)| match standing {
+            Standing::Ready => None,
+            Standing::Coming(reason) | Standing::Failed(reason) => {
+                Some(format!("{role}: {reason}"))
+            }
         });
         draining.into_iter().chain(roles).collect()
     }
+    /// Whether a role has failed, and is not only on its way.
+    pub fn has_failed(&self) -> bool {
+        self.0.lock().roles.values().any(|standing| matches!(standing, Standing::Failed(_)))
+    }
     /// Whether the role serves.
     pub fn is_ready(&self, role: &str) -> bool {
-        matches!(self.0.lock().roles.get(role), Some(Ok(())))
+        matches!(self.0.lock().roles.get(role), Some(Standing::Ready))
     }
 }
 

@@ -125,14 +125,17 @@ pub(crate) fn identity(
         });
         positions.note_identity(shard.position(), shard.committed());
         match turned {
-            Ok(sojourn_identity::Progress::Idle) => {
+            Ok(progress) => {
+                // It serves from its first turn on, however far behind it is: `doctor` says that.
                 shared.health.ready("identity");
                 tenure.say(String::new());
                 backoff.worked();
+                if progress != sojourn_identity::Progress::Idle {
+                    continue;
+                }
                 let at = shard.position().unwrap_or(0);
                 shared.log.wait(&[(Topic::Touchpoints, SHARD, at)], false, IDLE);
             }
-            Ok(_) => backoff.worked(),
             Err(error) => {
                 tracing::error!(%error, "identity");
                 shared.health.failed("identity", error.to_string());
@@ -218,10 +221,13 @@ pub(crate) fn engine(
             shared.health.failed("engine", error.to_string());
             tenure.say(error.to_string());
             backoff.failed();
-        } else if !worked {
-            shared.health.ready("engine");
-            tenure.say(String::new());
-            backoff.worked();
+            continue;
+        }
+        // It serves from its first turn on, however far behind it is: `doctor` says that.
+        shared.health.ready("engine");
+        tenure.say(String::new());
+        backoff.worked();
+        if !worked {
             let wake = owners.values().filter_map(|(_, owner)| owner.next_wake()).min();
             let at: Vec<_> = owners
                 .iter()
@@ -291,8 +297,10 @@ pub(crate) fn dispatcher(
                 shared.positions.note_actions(dispatcher.waits_for());
                 let newest = held.values().copied().max().unwrap_or(0);
                 tenure.say(note::write(dispatcher.oldest_pending(), newest));
-                if dispatcher.phase() == Phase::Running {
-                    shared.health.ready("dispatcher");
+                match dispatcher.phase() {
+                    Phase::Running => shared.health.ready("dispatcher"),
+                    // Marks and cancels that the log holds must be known before the first call.
+                    _ => shared.health.coming("dispatcher", "reading what happened meanwhile"),
                 }
                 if !progress.worked {
                     let longest = if progress.in_flight > 0 { ANSWERS } else { IDLE };

@@ -46,7 +46,7 @@ impl Node {
         let roles = options.roles;
         for role in [Role::Identity, Role::Engine, Role::Dispatcher] {
             if roles.has(role) {
-                self.inner.shared.health.expect(role.as_str());
+                self.inner.shared.health.coming(role.as_str(), "starting");
             }
         }
         if self.backend.shared().is_some() {

@@ -100,7 +100,10 @@ impl Demo {
         let clock = Arc::new(StoryClock::new(noon, self.speed));
         server::log_lines(globals.log, "error");
         let options = server::demo_options(&shop, self.port, clock.clone(), self.speed);
-        let server = Server::start(options)?;
+        // The story listens for Ctrl-C itself; before it there is nothing to save.
+        let Some(server) = Server::start(options, &AtomicBool::new(false))? else {
+            return Ok(Exit::Done);
+        };
         let outcome = Story {
             args: &self,
             shop: &shop,

@@ -56,7 +56,7 @@ pub(super) fn serve(
     let mut options = server::options(dir, listen);
     options.roles = roles;
     options.channels = channels;
-    let server = Server::start(options)?;
+    let Some(server) = Server::start(options, &stop)? else { return Ok(Exit::Done) };
     let data = workspace::data_dir(dir);
     if globals.json {
         let names: Vec<_> = roles.iter().map(Role::as_str).collect();
