@@ -99,7 +99,8 @@ pub(crate) fn kafka_trouble(storage: &Storage, text: &str) -> anyhow::Error {
     let (key, remedy) = match trouble {
         LinkTrouble::UnknownAuthority => (
             "brokers_ca",
-            "name the file with the certificate of the authority that signed the brokers' own",
+            "name the file with the certificate of the authority that signed the brokers' own; if it \
+             is named, their certificate has expired or is for another name than the address",
         ),
         LinkTrouble::PlainPort => {
             ("security", "that port speaks no TLS: take the brokers' TLS port, or another `security`")
@@ -117,6 +118,11 @@ pub(crate) fn kafka_trouble(storage: &Storage, text: &str) -> anyhow::Error {
         LinkTrouble::Permission => {
             ("username", "let this user describe, read, write and delete records of the topics")
         }
+        LinkTrouble::Silent if !setting(storage, "security").ends_with("tls") => (
+            "brokers",
+            "see whether it is running, and whether the address is right; a port that speaks TLS hangs \
+             up without a word: then write `security: tls` or `security: sasl_tls`",
+        ),
         other => ("brokers", certificate(other)),
     };
     anyhow!("{}: {text}; {remedy}", place(storage, key))
@@ -125,7 +131,12 @@ pub(crate) fn kafka_trouble(storage: &Storage, text: &str) -> anyhow::Error {
 /// A connection to Redis that did not come about: place, words, remedy.
 pub(crate) fn redis_trouble(storage: &Storage, text: &str) -> anyhow::Error {
     let trouble = sojourn_redis::trouble(text);
+    let silent_tls = trouble == LinkTrouble::Silent && setting(storage, "redis").starts_with("rediss");
     let (key, remedy) = match trouble {
+        _ if silent_tls => (
+            "redis",
+            "see whether it is running; a port that speaks no TLS does not answer either: then write redis://",
+        ),
         LinkTrouble::UnknownAuthority => (
             "redis_ca",
             "name the file with the certificate of the authority that signed the server's own",
