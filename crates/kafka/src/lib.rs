@@ -48,5 +48,5 @@ pub mod topics;
 mod trouble;
 
 pub use log::{KafkaFault, KafkaLog};
-pub use trouble::trouble;
 pub use options::{Compression, KafkaOptions, Sasl, Security, Tls};
+pub use trouble::trouble;

@@ -100,7 +100,10 @@ impl<'a> Desk<'a> {
             let reason = self.client.context().complaint.beside(&error.to_string());
             // A wrong password or certificate is not mended by waiting.
             if left.is_zero() || is_final(crate::trouble(&reason)) {
-                return Err(KafkaFault::Unreachable { brokers: self.options.brokers.clone(), reason });
+                return Err(KafkaFault::Unreachable {
+                    brokers: self.options.brokers.clone(),
+                    reason,
+                });
             }
         }
     }

@@ -87,9 +87,8 @@ fn readable(dir: &Path, storage: &Storage, key: &str) -> Result<Option<PathBuf>>
     let Some((text, _)) = storage.settings.get(key) else { return Ok(None) };
     // An absolute path stands for itself.
     let path = dir.join(&**text);
-    std::fs::File::open(&path).with_context(|| {
-        format!("{}: cannot read {}", place(storage, key), path.display())
-    })?;
+    std::fs::File::open(&path)
+        .with_context(|| format!("{}: cannot read {}", place(storage, key), path.display()))?;
     Ok(Some(path))
 }
 
@@ -102,9 +101,10 @@ pub(crate) fn kafka_trouble(storage: &Storage, text: &str) -> anyhow::Error {
             "name the file with the certificate of the authority that signed the brokers' own; if it \
              is named, their certificate has expired or is for another name than the address",
         ),
-        LinkTrouble::PlainPort => {
-            ("security", "that port speaks no TLS: take the brokers' TLS port, or another `security`")
-        }
+        LinkTrouble::PlainPort => (
+            "security",
+            "that port speaks no TLS: take the brokers' TLS port, or another `security`",
+        ),
         LinkTrouble::TlsPort => {
             ("security", "if that port speaks TLS, write `security: tls` or `security: sasl_tls`")
         }
@@ -131,7 +131,8 @@ pub(crate) fn kafka_trouble(storage: &Storage, text: &str) -> anyhow::Error {
 /// A connection to Redis that did not come about: place, words, remedy.
 pub(crate) fn redis_trouble(storage: &Storage, text: &str) -> anyhow::Error {
     let trouble = sojourn_redis::trouble(text);
-    let silent_tls = trouble == LinkTrouble::Silent && setting(storage, "redis").starts_with("rediss");
+    let silent_tls =
+        trouble == LinkTrouble::Silent && setting(storage, "redis").starts_with("rediss");
     let (key, remedy) = match trouble {
         _ if silent_tls => (
             "redis",

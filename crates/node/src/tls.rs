@@ -39,8 +39,8 @@ fn file(dir: &Path, workspace: &Workspace, key: &str) -> Result<Option<File>> {
     let Some((text, line)) = workspace.settings.get(key) else { return Ok(None) };
     let path = dir.join(&**text);
     let at = format!("sojourn.yaml:{line}: {key}");
-    let content = std::fs::read(&path)
-        .with_context(|| format!("{at}: cannot read {}", path.display()))?;
+    let content =
+        std::fs::read(&path).with_context(|| format!("{at}: cannot read {}", path.display()))?;
     Ok(Some(File { at, path, content }))
 }
 
@@ -75,7 +75,12 @@ pub(crate) fn gateway(dir: &Path, workspace: &Workspace) -> Result<Option<TlsAcc
         .with_no_client_auth()
         .with_single_cert(certificates(&certificate)?, private_key(&key)?);
     let mut config = config.map_err(|error| {
-        anyhow!("{}: {} and {}: {error}", certificate.at, certificate.path.display(), key.path.display())
+        anyhow!(
+            "{}: {} and {}: {error}",
+            certificate.at,
+            certificate.path.display(),
+            key.path.display()
+        )
     })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Some(TlsAcceptor::from(Arc::new(config))))

@@ -111,7 +111,8 @@ pub(crate) fn kind(options: &RedisOptions) -> Result<Kind, RedisError> {
     let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
     let hosts = hosts.split(',').filter(|host| !host.is_empty());
     if shape == "cluster" {
-        let nodes = hosts.map(|host| info(&format!("{plain}://{credentials}{host}"), &options.login));
+        let nodes =
+            hosts.map(|host| info(&format!("{plain}://{credentials}{host}"), &options.login));
         let builder = ClusterClient::builder(nodes.collect::<Result<Vec<_>, _>>()?)
             .connection_timeout(options.connect_timeout)
             .response_timeout(options.response_timeout)
@@ -160,7 +161,8 @@ fn client(url: &str, login: &Login, tls: Option<&RedisTls>) -> Result<redis::Cli
 fn certificates(tls: &RedisTls) -> TlsCertificates {
     let identity = tls.identity.clone();
     TlsCertificates {
-        client_tls: identity.map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key }),
+        client_tls: identity
+            .map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key }),
         root_cert: tls.authorities.clone(),
     }
 }

@@ -36,14 +36,8 @@ const DISTRIBUTED: &[&str] = &[
 const EMBEDDED: &[&str] = &["memory", "sync", "segment_size", "shards"];
 
 /// Schemes of an address of Redis.
-const REDIS_SCHEMES: &[&str] = &[
-    "redis",
-    "rediss",
-    "redis+cluster",
-    "rediss+cluster",
-    "redis+sentinel",
-    "rediss+sentinel",
-];
+const REDIS_SCHEMES: &[&str] =
+    &["redis", "rediss", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel"];
 /// How Kafka may be spoken to.
 const SECURITY: &[&str] = &["plaintext", "sasl_plaintext", "tls", "sasl_tls"];
 /// How to log in at Kafka.
