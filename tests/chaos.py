@@ -90,8 +90,9 @@ class Brokers:
 class Load:
     """Paced lanes that send until acknowledged, and people who revoke. Ids carry the person."""
 
-    def __init__(self, house, people, seed):
+    def __init__(self, house, people, seed, rate=RATE, batch=6, leavers=LEAVERS):
         self.house, self.people, self.stop, self.lock = house, people, threading.Event(), threading.Lock()
+        self.rate, self.batch, self.seed, self.leavers = rate, batch, seed, leavers
         self.acknowledged, self.pings, self.revoked, self.statuses = set(), set(), {}, collections.Counter()
         self.give_up = None
         work = [threading.Thread(target=self.lane, args=(n, random.Random(seed * 100 + n)), daemon=True) for n in range(LANES)]
@@ -103,19 +104,19 @@ class Load:
         number, connection, due = 0, None, time.monotonic()
         while not self.stop.is_set():
             batch = []
-            for _ in range(6):
+            for _ in range(self.batch):
                 number += 1
                 user = f"u{chance.randrange(HOT) if chance.random() < 0.1 else chance.randrange(self.people)}"
-                name = f"m{lane}.{number}.{user}"
+                name = f"m{self.seed}-{lane}.{number}.{user}"
                 event = ("Ping", {"id": name}) if number % 6 == 0 else ("Noop", {})
                 batch.append({"type": "track", "event": event[0], "properties": event[1], "userId": user, "messageId": name})
             connection = self.send(connection, batch)
-            due = max(due + 6 * LANES / RATE, time.monotonic() - 1)
+            due = max(due + self.batch * LANES / self.rate, time.monotonic() - 1)
             time.sleep(max(0, due - time.monotonic()))
 
     def leave(self):
         connection = None
-        for number in range(LEAVERS):
+        for number in range(self.leavers):
             if self.stop.wait(1.5):
                 return
             user = f"u{HOT + number}"

@@ -183,12 +183,12 @@ fn belongings(table: &Table<'_>, read: &Table<'_>, storage: &Storage) {
         ("sentinel_username", sentinel, "write redis+sentinel:// in `redis`"),
         ("sentinel_password", sentinel, "write redis+sentinel:// in `redis`"),
     ];
-    let refuse = |key: &str, what: String, remedy: String| {
+    let unfit = |key: &str, what: String, remedy: String| {
         table.source.error("unused-setting", read.key_place(key), what, remedy);
     };
     for (key, used, remedy) in rules {
         if said(key).is_some() && !used {
-            refuse(key, format!("`{key}` has no use here"), format!("remove it, or {remedy}"));
+            unfit(key, format!("`{key}` has no use here"), format!("remove it, or {remedy}"));
         }
     }
     for (one, other) in [
@@ -200,12 +200,16 @@ fn belongings(table: &Table<'_>, read: &Table<'_>, storage: &Storage) {
         ("password", "username"),
     ] {
         if said(one).is_some() && said(other).is_none() {
-            refuse(one, format!("`{one}` is nothing without `{other}`"), format!("add `{other}`"));
+            unfit(one, format!("`{one}` is nothing without `{other}`"), format!("add `{other}`"));
         }
     }
     if matches!(security, "sasl_plaintext" | "sasl_tls") && said("username").is_none() {
-        let remedy = "add `username` and `password: \"${NAME}\"`".to_owned();
-        refuse("security", "a log-in needs `username` and `password`".to_owned(), remedy);
+        table.source.error(
+            "missing-key",
+            read.key_place("security"),
+            "a log-in needs `username` and `password`",
+            "add `username` and `password: \"${NAME}\"`",
+        );
     }
 }
 
