@@ -87,6 +87,7 @@ def run(folder, chance):
     try:
         refusals(folder, servers)
         fail_over(folder, servers, chance)
+        stale(folder, servers, chance)
     finally:
         servers.end()
 
@@ -133,3 +134,36 @@ def fail_over(folder, servers, chance):
     servers.wait(lambda: servers.role("master") == "master", "the first one becomes master again")
     time.sleep(3.0)
     check("Sentinel: and after a second one", bool(second.end()) and server.stop() == 0, dict(second.statuses))
+
+
+def stale(folder, servers, chance):
+    """The replica sleeps, the master goes on and dies: who takes over has lost what was acknowledged."""
+    servers.server("replica", f"replicaof 127.0.0.1 {servers.ports['master']}")
+    servers.wait(lambda: b"master_link_status:up" in servers.cli("replica", "info", "replication"), "the replica follows again")
+    sink = base.Sink()
+    sink.delay = 0.002
+    server = shared.Shared(folder / "stale", sink, redis=servers.url, longest_call="5s").make().start()
+    acknowledged = set(base.people(server))
+    load = base.Load(server, ping_every=12, timer_every=61)
+    time.sleep(chance.uniform(1.0, 2.0))
+    before = master_offset(servers, "master")
+    os.kill(servers.processes["replica"].pid, signal.SIGSTOP)
+    time.sleep(chance.uniform(2.0, 3.0))
+    lost = master_offset(servers, "master") - before
+    servers.processes["master"].kill()
+    os.kill(servers.processes["replica"].pid, signal.SIGCONT)
+    servers.wait(lambda: servers.role("replica") == "master", "the stale replica becomes master")
+    time.sleep(3.0)
+    acknowledged |= load.end()
+    time.sleep(base.TIMER_SECONDS + 6)
+    base.settled(sink)
+    records = base.everything_once(server, acknowledged, "a stale master")
+    shared.delivered_once(sink, load, records, "a stale master")
+    said = server.log.read_text(errors="replace")
+    check("a stale master: SIGTERM ends the process with 0", server.stop() == 0, f"{lost:,} bytes of writes while the replica slept")
+    check("a stale master: the owners have noticed", "WARN" in said, [line for line in said.splitlines() if "WARN" in line][-1:])
+
+
+def master_offset(servers, name):
+    info = servers.cli(name, "info", "replication").decode()
+    return int(info.split("master_repl_offset:")[1].split()[0])
