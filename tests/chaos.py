@@ -31,6 +31,8 @@ import distributed as shared  # noqa: E402
 import processes as base  # noqa: E402
 from processes import check  # noqa: E402
 
+# Three brokers and eight roles on a small machine: a restart may take its time.
+os.environ.setdefault("BROKERS_READY_S", "300")
 BROKERS_SH = str(HERE / "brokers" / "brokers.sh")
 RATE = float(os.environ.get("RATE", "150"))  # messages a second, over all lanes
 LANES = 3

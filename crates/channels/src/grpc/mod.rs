@@ -131,15 +131,17 @@ impl Grpc {
 
 /// Certificates of the connection; `None`: no setting names one.
 fn tls(settings: &Settings<'_>, folder: &Path) -> Result<Option<ClientTlsConfig>, SettingError> {
-    let file = |key: &str| -> Result<Option<Vec<u8>>, SettingError> {
-        let Some(name) = settings.get(key)? else { return Ok(None) };
+    let file = |key: &str, name: Option<String>| -> Result<Option<Vec<u8>>, SettingError> {
+        let Some(name) = name else { return Ok(None) };
         let path = folder.join(name);
         let content = std::fs::read(&path).map_err(|error| {
             settings.error(key, format!("cannot read {}: {error}", path.display()))
         })?;
         Ok(Some(content))
     };
-    let (ca, certificate, key) = (file("ca")?, file("certificate")?, file("key")?);
+    let ca = file("ca", settings.get("ca")?)?;
+    let certificate = file("certificate", settings.get("certificate")?)?;
+    let key = file("key", settings.get("key")?)?;
     if certificate.is_some() != key.is_some() {
         return Err(settings.error("certificate", "`certificate` and `key` go together: name both"));
     }
