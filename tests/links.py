@@ -125,6 +125,7 @@ class Encrypted(shared.Roles):
         with open(folder / "ws" / "sojourn.yaml", "a", encoding="utf-8") as file:
             file.write(f"""
 "tls":
+  "admin": {{ "certificate": "{pem('server')}", "key": "{key('server')}", "clients": "{pem('ca')}" }}
   "gateway": {{ "certificate": "{pem('server')}", "key": "{key('server')}" }}
   "channels": {{ "certificate": "{pem('server')}", "key": "{key('server')}", "clients": "{pem('ca')}" }}
   "dispatcher": {{ "ca": "{pem('ca')}", "certificate": "{pem('client')}", "key": "{key('client')}" }}
@@ -209,6 +210,7 @@ def whole_house(folder, kafka):
         check("a caller who trusts another authority is not served", "verify failed" in str(error), str(error)[:80])
     without_certificate(house, sink, connection)
     half_open(house)
+    orders(house)
     for name in ("gateway", "channels", "identity", "engine", "dispatcher"):
         house.end(name)
 
@@ -240,6 +242,23 @@ def half_open(house):
     check("the gateway: a hundred silent callers hold up nobody", ready and took < 2, f"{took:.2f} s")
     for one in silent:
         one.close()
+
+
+def orders(house):
+    """The administration service asks for a certificate: who has one may ask, nobody else."""
+    def asked(**variables):
+        for name in ("SOJOURN_ADMIN_CA", "SOJOURN_ADMIN_CERTIFICATE", "SOJOURN_ADMIN_KEY"):
+            ENV.pop(name, None)
+        ENV.update(variables)
+        return house.cli("person", "show", "customer_id:u1", "--dir", str(house.folder / "ws"))
+
+    ours = {"SOJOURN_ADMIN_CERTIFICATE": pem("client"), "SOJOURN_ADMIN_KEY": key("client")}
+    done = asked(SOJOURN_ADMIN_CA=pem("ca"), **ours)
+    check("administration: who shows a certificate is answered", done.returncode == 0 and "u1@x.example" in done.stdout, (done.stdout + done.stderr).strip()[-150:])
+    done = asked(SOJOURN_ADMIN_CA=pem("ca"))
+    check("administration: who shows none is not", done.returncode != 0 and "u1@x.example" not in done.stdout, done.stderr.strip()[-250:])
+    done = asked(SOJOURN_ADMIN_CA=pem("other-ca"), **ours)
+    check("administration: a strange server is not asked", done.returncode == 3 and "SOJOURN_ADMIN_CA" in done.stderr, done.stderr.strip()[-250:])
 
 
 PARTS = ("kafka", "redis", "house", "sentinel")

@@ -25,7 +25,8 @@ use tonic::transport::{Server, ServerTlsConfig};
 const GATEWAY_DEFAULT: &str = "127.0.0.1:8080";
 /// Any free port of this machine.
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-/// File in the data folder that names the admin service.
+/// File in the data folder that names the admin service; with `https://` before it where that speaks
+/// TLS.
 pub(crate) const ADDRESS_FILE: &str = "admin.addr";
 
 /// Where a process can be reached.
@@ -67,6 +68,7 @@ pub(crate) struct Listeners {
     channels: Option<TcpListener>,
     front_tls: Option<TlsAcceptor>,
     channels_tls: Option<ServerTlsConfig>,
+    admin_tls: Option<ServerTlsConfig>,
 }
 
 impl Listeners {
@@ -80,7 +82,8 @@ impl Listeners {
         crypto();
         // Health of another role stands on the own network and says nothing of anybody.
         let front_tls = if gateway { tls::gateway(&options.dir, workspace)? } else { None };
-        let channels_tls = tls::channels(&options.dir, workspace)?;
+        let channels_tls = tls::service(&options.dir, workspace, "channels")?;
+        let admin_tls = tls::service(&options.dir, workspace, "admin")?;
         let wanted = match (options.listen, gateway) {
             (Some(address), _) => address,
             (None, true) => gateway_address(workspace)?,
@@ -107,7 +110,7 @@ impl Listeners {
             channels: address(&channels)?,
             channels_tls: channels_tls.is_some(),
         };
-        Ok(Self { addresses, front, admin, channels, front_tls, channels_tls })
+        Ok(Self { addresses, front, admin, channels, front_tls, channels_tls, admin_tls })
     }
 }
 
@@ -157,9 +160,14 @@ impl Node {
         if let (Some(listener), Some(gateway)) = (listeners.admin, &self.inner.gateway) {
             let (admin, front) = (listener.local_addr()?, self.addresses.front);
             let file = self.backend.data.join(ADDRESS_FILE);
-            std::fs::write(&file, format!("{admin}\n{front}\n"))
+            let tls = if listeners.admin_tls.is_some() { "https://" } else { "" };
+            std::fs::write(&file, format!("{tls}{admin}\n{front}\n"))
                 .with_context(|| format!("cannot write {}", file.display()))?;
-            let server = Server::builder()
+            let mut server = Server::builder();
+            if let Some(config) = listeners.admin_tls {
+                server = server.tls_config(config).context("tls.admin of sojourn.yaml")?;
+            }
+            let server = server
                 .add_service(Admin::service(self.inner.clone()))
                 .add_service(gateway.import())
                 .serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener));

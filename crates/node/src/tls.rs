@@ -86,12 +86,16 @@ pub(crate) fn gateway(dir: &Path, workspace: &Workspace) -> Result<Option<TlsAcc
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
 
-/// TLS of the channels that this process serves to others; `None`: plain gRPC.
-pub(crate) fn channels(dir: &Path, workspace: &Workspace) -> Result<Option<ServerTlsConfig>> {
-    let Some((certificate, key)) = identity(dir, workspace, "channels")? else { return Ok(None) };
+/// TLS of a gRPC service of this process, `admin` or `channels`; `None`: plain gRPC.
+pub(crate) fn service(
+    dir: &Path,
+    workspace: &Workspace,
+    name: &str,
+) -> Result<Option<ServerTlsConfig>> {
+    let Some((certificate, key)) = identity(dir, workspace, name)? else { return Ok(None) };
     let identity = Identity::from_pem(&certificate.content, &key.content);
     let config = ServerTlsConfig::new().identity(identity).timeout(HANDSHAKE_MAX);
-    let Some(clients) = file(dir, workspace, "tls.channels.clients")? else {
+    let Some(clients) = file(dir, workspace, &format!("tls.{name}.clients"))? else {
         return Ok(Some(config));
     };
     certificates(&clients)?;

@@ -95,6 +95,7 @@ pub(super) fn load(source: Source<'_>, root: &Node) -> Workspace {
 
 /// Certificates of what this workspace serves and calls: files, beside sojourn.yaml or absolute.
 const TLS: &[(&str, &str, &[&str], &[&str])] = &[
+    ("admin", "`tls.admin`", &["certificate", "key"], &["clients"]),
     ("gateway", "`tls.gateway`", &["certificate", "key"], &[]),
     ("channels", "`tls.channels`", &["certificate", "key"], &["clients"]),
     ("dispatcher", "`tls.dispatcher`", &[], &["ca", "certificate", "key"]),
