@@ -49,6 +49,16 @@ scenarios *FILTER:
 fuzz TARGET SECONDS="60":
     tests/fuzz.sh {{TARGET}} {{SECONDS}}
 
+# Kills, stops and empties everything at random moments for so many minutes, then checks the topics.
+chaos MINUTES="10" SEED="1":
+    cargo build --locked --release -p sojourn
+    python3 tests/chaos.py {{MINUTES}} {{SEED}}
+
+# Half load for so many minutes: memory, file handles, lag and the store's size must stay flat.
+soak MINUTES="10":
+    cargo build --locked --release -p sojourn
+    python3 tests/soak.py {{MINUTES}}
+
 # Runs the unmodified SDKs of others against the gateway.
 clients:
     tests/run clients

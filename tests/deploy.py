@@ -17,6 +17,9 @@ import sys
 
 import yaml
 
+sys.dont_write_bytecode = True
+import deploy_distributed  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
 BINARY = "/usr/local/bin/sojourn"
@@ -166,7 +169,8 @@ def test_the_build_context_is_small():
 
 def main():
     passed = failed = skipped = 0
-    for name, test in sorted((n, f) for n, f in globals().items() if n.startswith("test_")):
+    tests = {**vars(deploy_distributed), **globals()}
+    for name, test in sorted((n, f) for n, f in tests.items() if n.startswith("test_")):
         try:
             reason = test()
         except Exception as error:  # noqa: BLE001: every failure is reported, then the next test runs

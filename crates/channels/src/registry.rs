@@ -63,7 +63,7 @@ impl Channels {
         Ok(match settings.kind() {
             "smtp" => Arc::new(email::Email::new(settings, clock)?),
             "webhook" => Arc::new(webhook::Webhook::new(settings, clock)?),
-            "grpc" => Arc::new(grpc::Grpc::new(settings)?),
+            "grpc" => Arc::new(grpc::Grpc::new(settings, context.folder)?),
             "file" => Arc::new(file::File::new(settings, context.folder, clock)?),
             "in_store" => {
                 let prompts = self.prompts.get_or_insert_with(|| Arc::new(InStore::new(clock)));

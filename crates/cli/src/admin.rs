@@ -15,13 +15,18 @@ use sojourn_proto::admin::{
 use std::path::Path;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Status};
 
 /// File in the data folder whose first line is the server's address.
 pub(crate) const ADDRESS_FILE: &str = "admin.addr";
 /// Names the admin service of a gateway on another machine (`listen.admin` of its sojourn.yaml).
 const ADDRESS_VARIABLE: &str = "SOJOURN_ADMIN";
+/// Files, where the administration service speaks TLS: the authorities that signed its certificate, and
+/// our own certificate with its key, where it asks for one.
+const CA_VARIABLE: &str = "SOJOURN_ADMIN_CA";
+const CERTIFICATE_VARIABLE: &str = "SOJOURN_ADMIN_CERTIFICATE";
+const KEY_VARIABLE: &str = "SOJOURN_ADMIN_KEY";
 /// A server on the same machine answers sooner than this, or it is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Largest answer that is read: a long timeline.
@@ -59,7 +64,16 @@ impl Admin {
         let Ok(content) = std::fs::read_to_string(file) else { return Err(nothing()) };
         let address = content.lines().next().unwrap_or("").trim();
         // A file that a killed server left behind names an address where nobody listens.
-        Self::at(address).map_err(|_| nothing())
+        Self::at(address).map_err(|error| {
+            if address.starts_with("https://") {
+                unreachable(format!(
+                    "no answer from {address}: {error:#}; {CA_VARIABLE} names the authorities of its \
+                     certificate, {CERTIFICATE_VARIABLE} and {KEY_VARIABLE} your own"
+                ))
+            } else {
+                nothing()
+            }
+        })
     }
 
     /// Connects to the server at `address` (`127.0.0.1:4321`).
@@ -68,9 +82,14 @@ impl Admin {
             .enable_all()
             .build()
             .context("cannot start the runtime")?;
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+        let tls = address.starts_with("https://");
+        let url = if tls { address.to_owned() } else { format!("http://{address}") };
+        let mut endpoint = Endpoint::from_shared(url)
             .context("the admin address is not one")?
             .connect_timeout(CONNECT_TIMEOUT);
+        if tls {
+            endpoint = endpoint.tls_config(tls_of_environment()?).context("TLS to the server")?;
+        }
         let channel = runtime.block_on(endpoint.connect()).context("cannot connect")?;
         let client =
             AdminServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
@@ -185,6 +204,28 @@ impl Admin {
         let answer = self.runtime.block_on(self.client.doctor(DoctorRequest {})).map_err(fault)?;
         serde_json::from_slice(&answer.into_inner().json).context("the server's answer is no JSON")
     }
+}
+
+/// Certificates of a connection to a server whose administration service speaks TLS.
+fn tls_of_environment() -> Result<ClientTlsConfig> {
+    let file = |name: &str| -> Result<Option<Vec<u8>>> {
+        let Ok(path) = std::env::var(name) else { return Ok(None) };
+        let content = std::fs::read(&path).with_context(|| format!("{name}: cannot read {path}"));
+        content.map(Some)
+    };
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut config = match file(CA_VARIABLE)? {
+        Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)),
+        None => ClientTlsConfig::new().with_webpki_roots(),
+    };
+    match (file(CERTIFICATE_VARIABLE)?, file(KEY_VARIABLE)?) {
+        (Some(certificate), Some(key)) => {
+            config = config.identity(Identity::from_pem(certificate, key));
+        }
+        (None, None) => {}
+        _ => anyhow::bail!("{CERTIFICATE_VARIABLE} and {KEY_VARIABLE} go together: set both"),
+    }
+    Ok(config)
 }
 
 /// What a status means for the person at the terminal.

@@ -52,7 +52,7 @@ impl Server {
 
     /// `http://127.0.0.1:8080`: the gateway, or health and metrics where there is none.
     pub(crate) fn front_url(&self) -> String {
-        format!("http://{}", self.node.addresses().front)
+        self.node.addresses().front_url()
     }
 
     /// `127.0.0.1:4321`; empty without a gateway.
@@ -61,8 +61,8 @@ impl Server {
     }
 
     /// Where the channels are served to other processes.
-    pub(crate) fn channels_address(&self) -> Option<SocketAddr> {
-        self.node.addresses().channels
+    pub(crate) fn channels_url(&self) -> Option<String> {
+        self.node.addresses().channels_url()
     }
 
     /// What stands against readiness; empty: all is well.

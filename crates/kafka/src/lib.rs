@@ -45,6 +45,8 @@ mod options;
 mod reader;
 mod stamps;
 pub mod topics;
+mod trouble;
 
 pub use log::{KafkaFault, KafkaLog};
 pub use options::{Compression, KafkaOptions, Sasl, Security, Tls};
+pub use trouble::trouble;

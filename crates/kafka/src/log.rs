@@ -33,7 +33,7 @@ pub enum KafkaFault {
         reason: String,
     },
     /// No broker answers.
-    #[error("no answer from Kafka at {brokers}: {reason}; check the addresses and that it runs")]
+    #[error("no answer from Kafka at {brokers}: {reason}")]
     Unreachable {
         /// As configured.
         brokers: String,

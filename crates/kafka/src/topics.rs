@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::{Metadata, MetadataTopic};
 use sojourn_ports::log::limits;
-use sojourn_ports::{Layout, Topic};
+use sojourn_ports::{Layout, LinkTrouble, Topic};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -85,15 +85,27 @@ impl<'a> Desk<'a> {
 
     /// The topics that there are. Also tells whether the cluster can be reached at all.
     fn metadata(&self) -> Result<Metadata, KafkaFault> {
-        let metadata = self.client.client().fetch_metadata(None, self.options.request_timeout);
-        metadata.map_err(|error| {
+        let mut left = self.options.request_timeout;
+        loop {
+            let step = left.min(LOOK);
+            left -= step;
+            let error = match self.client.client().fetch_metadata(None, step) {
+                Ok(metadata) => return Ok(metadata),
+                Err(error) => error,
+            };
             // The reason lies in the client's events.
             for _ in 0..EVENTS_MAX {
                 let _ = self.client.poll(Duration::ZERO);
             }
             let reason = self.client.context().complaint.beside(&error.to_string());
-            KafkaFault::Unreachable { brokers: self.options.brokers.clone(), reason }
-        })
+            // A wrong password or certificate is not mended by waiting.
+            if left.is_zero() || is_final(crate::trouble(&reason)) {
+                return Err(KafkaFault::Unreachable {
+                    brokers: self.options.brokers.clone(),
+                    reason,
+                });
+            }
+        }
     }
 
     fn admin(&self) -> Result<AdminClient<Teller>, KafkaFault> {
@@ -112,6 +124,13 @@ impl<'a> Desk<'a> {
     }
 }
 
+/// Whether what stands against a connection stays when one waits.
+fn is_final(trouble: LinkTrouble) -> bool {
+    !matches!(trouble, LinkTrouble::Silent | LinkTrouble::TlsPort)
+}
+
+/// How often it is looked whether an answer will come at all.
+const LOOK: Duration = Duration::from_secs(1);
 /// Events of a client that are looked through for a reason (LIM-1).
 const EVENTS_MAX: usize = 20;
 

@@ -1,11 +1,12 @@
 //! Storage that several processes share: the log in Kafka, everything else in Redis.
 
+use crate::links;
 use anyhow::{Result, anyhow, bail};
 use sojourn_dispatcher::limits;
 use sojourn_kafka::topics::{self, Difference};
-use sojourn_kafka::{KafkaFault, KafkaLog, KafkaOptions, Sasl, Security, Tls};
+use sojourn_kafka::{KafkaFault, KafkaLog, KafkaOptions};
 use sojourn_ports::{Clock, Layout};
-use sojourn_redis::{Redis, RedisGate, RedisOptions};
+use sojourn_redis::{OpenError, Redis, RedisGate, RedisOptions};
 use sojourn_rules::{Storage, duration};
 use std::path::Path;
 use std::sync::Arc;
@@ -40,11 +41,15 @@ impl Distributed {
     pub(crate) fn open(dir: &Path, storage: &Storage, clock: Arc<dyn Clock>) -> Result<Self> {
         let log = open_log(dir, storage, clock)?;
         let mut options = RedisOptions::new(&*setting(storage, "redis"));
+        crate::serve::crypto();
+        links::redis(&mut options, dir, storage)?;
         if let Some((prefix, _)) = storage.settings.get("key_prefix") {
             options.prefix = prefix.to_string();
         }
-        let redis = Redis::open(&options)
-            .map_err(|error| anyhow!("{}: {error}", place(storage, "redis")))?;
+        let redis = Redis::open(&options).map_err(|error| match error {
+            OpenError::Unreachable(text) => links::redis_trouble(storage, &text),
+            error => anyhow!("{}: {error}", place(storage, "redis")),
+        })?;
         Ok(Self {
             log,
             redis,
@@ -62,7 +67,7 @@ impl Distributed {
 
 fn open_log(dir: &Path, storage: &Storage, clock: Arc<dyn Clock>) -> Result<Arc<KafkaLog>> {
     let fault = |error: KafkaFault| told(dir, storage, error);
-    let mut options = kafka_options(storage);
+    let mut options = kafka_options(dir, storage)?;
     let found = topics::find(&options).map_err(fault)?;
     let declared = number(storage, "partitions");
     options.layout = match (declared, found.layout) {
@@ -95,18 +100,21 @@ fn told(dir: &Path, storage: &Storage, error: KafkaFault) -> anyhow::Error {
         }
         return anyhow!("{at}: the topics are not as they must be:\n{error}");
     }
-    anyhow!("{at}: {error}")
+    match &error {
+        KafkaFault::Unreachable { .. } => links::kafka_trouble(storage, &error.to_string()),
+        _ => anyhow!("{at}: {error}"),
+    }
 }
 
 /// `sojourn.yaml:12: storage.brokers`
-fn place(storage: &Storage, key: &str) -> String {
+pub(crate) fn place(storage: &Storage, key: &str) -> String {
     match storage.settings.get(key) {
         Some((_, line)) => format!("sojourn.yaml:{line}: storage.{key}"),
         None => format!("sojourn.yaml: storage.{key}"),
     }
 }
 
-fn setting(storage: &Storage, key: &str) -> String {
+pub(crate) fn setting(storage: &Storage, key: &str) -> String {
     storage.settings.get(key).map(|(value, _)| value.to_string()).unwrap_or_default()
 }
 
@@ -135,28 +143,15 @@ fn replicate(options: &mut KafkaOptions, replicas: u16) {
     options.min_insync = replicas.min(2);
 }
 
-fn kafka_options(storage: &Storage) -> KafkaOptions {
+fn kafka_options(dir: &Path, storage: &Storage) -> Result<KafkaOptions> {
     let mut options =
         KafkaOptions::new(setting(storage, "brokers"), Layout::new(SHARDS, PARTITIONS_DEFAULT));
     if let Some((prefix, _)) = storage.settings.get("topic_prefix") {
         options.prefix = prefix.to_string();
     }
     options.retention = storage.retention;
-    let security = setting(storage, "security");
-    let log_in = |mechanism: &str| {
-        Some(Sasl {
-            mechanism: mechanism.to_owned(),
-            user: setting(storage, "username"),
-            password: setting(storage, "password"),
-        })
-    };
-    options.security = match &*security {
-        "sasl_plaintext" => Security { tls: None, sasl: log_in("PLAIN") },
-        "sasl_tls" => Security { tls: Some(Tls::default()), sasl: log_in("SCRAM-SHA-512") },
-        "tls" => Security { tls: Some(Tls::default()), sasl: None },
-        _ => Security::default(),
-    };
-    options
+    options.security = links::kafka(dir, storage)?;
+    Ok(options)
 }
 
 /// What `sojourn topics` asks for.
@@ -190,7 +185,7 @@ pub fn make_topics(dir: &Path, storage: &Storage, order: TopicOrder) -> Result<T
     }
     let storage = crate::backend::filled(storage)?;
     let fault = |error: KafkaFault| told(dir, &storage, error);
-    let mut options = kafka_options(&storage);
+    let mut options = kafka_options(dir, &storage)?;
     let found = topics::find(&options).map_err(fault)?;
     let partitions = order
         .partitions

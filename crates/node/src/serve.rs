@@ -4,24 +4,29 @@ use crate::admin::Admin;
 use crate::health;
 use crate::node::{Node, NodeOptions};
 use crate::role::Role;
+use crate::tls::{self, TlsListener};
 use crate::workspace::secret;
 use anyhow::{Context, Result};
 use sojourn_channels::Channels;
 use sojourn_channels::render::{LinkBase, Links};
 use sojourn_channels::serve::Serve;
 use sojourn_channels::token::Signer;
+use sojourn_model::Name;
 use sojourn_rules::{Channel, Workspace};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio_rustls::TlsAcceptor;
+use tonic::transport::{Server, ServerTlsConfig};
 
 /// Address of a gateway when nothing else is said.
 const GATEWAY_DEFAULT: &str = "127.0.0.1:8080";
 /// Any free port of this machine.
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-/// File in the data folder that names the admin service.
+/// File in the data folder that names the admin service; with `https://` before it where that speaks
+/// TLS.
 pub(crate) const ADDRESS_FILE: &str = "admin.addr";
 
 /// Where a process can be reached.
@@ -29,10 +34,30 @@ pub(crate) const ADDRESS_FILE: &str = "admin.addr";
 pub struct Addresses {
     /// The gateway with health and metrics, or these alone.
     pub front: SocketAddr,
+    /// Whether it speaks TLS.
+    pub front_tls: bool,
     /// The admin service, where there is a gateway.
     pub admin: Option<SocketAddr>,
     /// The channels, where this process serves them to others.
     pub channels: Option<SocketAddr>,
+    /// Whether they are served over TLS.
+    pub channels_tls: bool,
+}
+
+impl Addresses {
+    /// `https://127.0.0.1:8443`
+    pub fn front_url(&self) -> String {
+        format!("{}://{}", scheme(self.front_tls), self.front)
+    }
+
+    /// Where dispatchers reach the channels: `--channels`.
+    pub fn channels_url(&self) -> Option<String> {
+        Some(format!("{}://{}", scheme(self.channels_tls), self.channels?))
+    }
+}
+
+fn scheme(tls: bool) -> &'static str {
+    if tls { "https" } else { "http" }
 }
 
 /// Bound, and not serving yet.
@@ -41,6 +66,9 @@ pub(crate) struct Listeners {
     front: TcpListener,
     admin: Option<TcpListener>,
     channels: Option<TcpListener>,
+    front_tls: Option<TlsAcceptor>,
+    channels_tls: Option<ServerTlsConfig>,
+    admin_tls: Option<ServerTlsConfig>,
 }
 
 impl Listeners {
@@ -51,6 +79,11 @@ impl Listeners {
     ) -> Result<Self> {
         let roles = options.roles;
         let gateway = roles.has(Role::Gateway);
+        crypto();
+        // Health of another role stands on the own network and says nothing of anybody.
+        let front_tls = if gateway { tls::gateway(&options.dir, workspace)? } else { None };
+        let channels_tls = tls::service(&options.dir, workspace, "channels")?;
+        let admin_tls = tls::service(&options.dir, workspace, "admin")?;
         let wanted = match (options.listen, gateway) {
             (Some(address), _) => address,
             (None, true) => gateway_address(workspace)?,
@@ -72,10 +105,12 @@ impl Listeners {
         };
         let addresses = Addresses {
             front: front.local_addr()?,
+            front_tls: front_tls.is_some(),
             admin: address(&admin)?,
             channels: address(&channels)?,
+            channels_tls: channels_tls.is_some(),
         };
-        Ok(Self { addresses, front, admin, channels })
+        Ok(Self { addresses, front, admin, channels, front_tls, channels_tls, admin_tls })
     }
 }
 
@@ -109,17 +144,30 @@ impl Node {
                 ),
             None => health,
         };
+        let front_tls = listeners.front_tls;
         runtime.spawn(async move {
-            if let Err(error) = axum::serve(listeners.front, router).await {
+            let served = match front_tls {
+                Some(acceptor) => match TlsListener::new(listeners.front, acceptor) {
+                    Ok(listener) => axum::serve(listener, router).await,
+                    Err(error) => Err(error),
+                },
+                None => axum::serve(listeners.front, router).await,
+            };
+            if let Err(error) = served {
                 tracing::error!(%error, "HTTP is not served any more");
             }
         });
         if let (Some(listener), Some(gateway)) = (listeners.admin, &self.inner.gateway) {
             let (admin, front) = (listener.local_addr()?, self.addresses.front);
             let file = self.backend.data.join(ADDRESS_FILE);
-            std::fs::write(&file, format!("{admin}\n{front}\n"))
+            let tls = if listeners.admin_tls.is_some() { "https://" } else { "" };
+            std::fs::write(&file, format!("{tls}{admin}\n{front}\n"))
                 .with_context(|| format!("cannot write {}", file.display()))?;
-            let server = tonic::transport::Server::builder()
+            let mut server = Server::builder();
+            if let Some(config) = listeners.admin_tls {
+                server = server.tls_config(config).context("tls.admin of sojourn.yaml")?;
+            }
+            let server = server
                 .add_service(Admin::service(self.inner.clone()))
                 .add_service(gateway.import())
                 .serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener));
@@ -130,7 +178,11 @@ impl Node {
             });
         }
         if let Some(listener) = listeners.channels {
-            let server = tonic::transport::Server::builder()
+            let mut server = Server::builder();
+            if let Some(config) = listeners.channels_tls {
+                server = server.tls_config(config).context("tls.channels of sojourn.yaml")?;
+            }
+            let server = server
                 .add_service(Serve::new(channels))
                 .add_service(tonic_health::server::health_reporter().1)
                 .serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener));
@@ -159,8 +211,7 @@ pub(crate) fn channels(
     options: &NodeOptions,
 ) -> Result<Channels> {
     let _inside = runtime.enter();
-    // TLS of SMTP and webhooks; a second installation is refused, and that is fine.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    crypto();
     let context = sojourn_channels::Context {
         file: "sojourn.yaml",
         folder: &options.dir,
@@ -168,10 +219,18 @@ pub(crate) fn channels(
         clock: options.clock.clone(),
     };
     let elsewhere = options.channels.as_deref().filter(|_| !options.roles.has(Role::Channels));
+    // What `tls.dispatcher` says holds for the process that `--channels` names.
+    let said: BTreeMap<_, _> = ["ca", "certificate", "key"]
+        .into_iter()
+        .filter_map(|key| {
+            let named = workspace.settings.get(&*format!("tls.dispatcher.{key}"))?;
+            Some((key.into(), named.clone()))
+        })
+        .collect();
     let mut workspace = workspace.clone();
     for channel in workspace.channels.values_mut().filter(|channel| &*channel.kind != "grpc") {
         if let Some(url) = elsewhere {
-            *channel = remote(channel, url);
+            *channel = remote(channel, url, &said);
         } else if &*channel.kind == "in_store" && !options.roles.has(Role::Gateway) {
             tracing::warn!(
                 channel = %channel.name,
@@ -187,28 +246,33 @@ pub(crate) fn channels(
 }
 
 /// The same channel in another process.
-fn remote(channel: &Channel, url: &str) -> Channel {
+fn remote(channel: &Channel, url: &str, tls: &BTreeMap<Name, (Name, u32)>) -> Channel {
     let line = channel.settings.values().map(|(_, line)| *line).min().unwrap_or(0);
-    Channel {
-        kind: "grpc".into(),
-        settings: BTreeMap::from([("endpoint".into(), (url.into(), line))]),
-        ..channel.clone()
-    }
+    let mut settings = tls.clone();
+    settings.insert("endpoint".into(), (url.into(), line));
+    Channel { kind: "grpc".into(), settings, ..channel.clone() }
 }
 
 /// Links in messages: `public_url`, or the gateway's own address.
 pub(crate) fn links(workspace: &Workspace, addresses: &Addresses, signer: &Signer) -> Links {
     let public = match workspace.settings.get("public_url") {
         Some((url, _)) => url.to_string(),
-        None if addresses.admin.is_some() => format!("http://{}", addresses.front),
+        None if addresses.admin.is_some() => addresses.front_url(),
         // The gateway is another process.
         None => {
             let listen = workspace.settings.get("listen.gateway");
             let address = listen.map_or(GATEWAY_DEFAULT, |(text, _)| text);
-            format!("http://{address}")
+            let tls = workspace.settings.contains_key("tls.gateway.certificate");
+            format!("{}://{address}", scheme(tls))
         }
     };
     Links::new(LinkBase { gateway: public.clone(), portal: public }, signer.clone())
+}
+
+/// Makes ring the cryptography of every TLS connection; a second installation is refused, and that is
+/// fine.
+pub(crate) fn crypto() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 fn gateway_address(workspace: &Workspace) -> Result<SocketAddr> {

@@ -1,37 +1,11 @@
-//! Connections: one server or a cluster, time-outs, and what an error says about a write.
+//! Connections: a pool of them, time-outs, and what an error says about a write.
 
-use crate::limits::{CLUSTER_RETRIES, IDLE_CONNECTIONS_MAX};
+use crate::address::{Kind, RedisOptions, kind};
+use crate::limits::IDLE_CONNECTIONS_MAX;
 use crate::script::Source;
 use parking_lot::Mutex;
-use redis::cluster::ClusterClient;
 use redis::{Cmd, ConnectionLike, ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
 use std::time::Duration;
-
-/// Where and how to connect.
-#[derive(Debug, Clone)]
-pub struct RedisOptions {
-    /// `redis://[user:password@]host:port[/db]`, `rediss://…` (feature `tls`), or
-    /// `redis+cluster://host:port,host:port,…` with some nodes of a Redis Cluster.
-    pub url: String,
-    /// First part of every key: several workspaces may share a server.
-    pub prefix: String,
-    /// Longest wait for a connection.
-    pub connect_timeout: Duration,
-    /// Longest wait for an answer; a write that has none by then is *unknown*.
-    pub response_timeout: Duration,
-}
-
-impl RedisOptions {
-    /// The usual settings for `url`.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            prefix: "sojourn".to_owned(),
-            connect_timeout: Duration::from_secs(5),
-            response_timeout: Duration::from_secs(10),
-        }
-    }
-}
 
 /// Why the store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -40,16 +14,11 @@ pub enum OpenError {
     #[error("redis: {0}")]
     Address(String),
     /// Nobody answers there.
-    #[error("redis: no answer: {0}; is it running, and are address and password right?")]
+    #[error("redis: no answer: {0}")]
     Unreachable(String),
     /// Its settings would lose data.
     #[error("redis: {0}")]
     Unfit(String),
-}
-
-enum Kind {
-    Single(redis::Client),
-    Cluster(ClusterClient),
 }
 
 type Connection = Box<dyn ConnectionLike + Send>;
@@ -109,6 +78,12 @@ impl Client {
                 Ok(Box::new(connection))
             }
             Kind::Cluster(client) => Ok(Box::new(client.get_connection()?)),
+            Kind::Sentinel(sentinels) => {
+                let connection = sentinels.connect(self.connect_timeout)?;
+                connection.set_read_timeout(Some(self.response_timeout))?;
+                connection.set_write_timeout(Some(self.response_timeout))?;
+                Ok(Box::new(connection))
+            }
         }
     }
 
@@ -123,7 +98,7 @@ impl Client {
             None => self.connect().map_err(|error| (error, false))?,
         };
         let result = call(&mut *connection);
-        let broken = matches!(&result, Err(error) if !is_answer(error));
+        let broken = matches!(&result, Err(error) if !is_answer(error) || is_demoted(error));
         let mut idle = self.idle.lock();
         if broken {
             // The others lead to the same server and are likely dead, too.
@@ -193,37 +168,12 @@ impl Client {
     }
 }
 
+/// Whether the server is the master no more: the next connection finds the new one.
+fn is_demoted(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+}
+
 /// Whether the server itself has refused.
 fn is_answer(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
-}
-
-fn kind(options: &RedisOptions) -> Result<Kind, RedisError> {
-    let refused = |text: &'static str| RedisError::from((ErrorKind::InvalidClientConfig, text));
-    let Some((scheme, rest)) = options.url.split_once("://") else {
-        return Err(refused("the address must begin with redis://, rediss:// or redis+cluster://"));
-    };
-    let plain = match scheme {
-        "redis" | "rediss" => return redis::Client::open(&*options.url).map(Kind::Single),
-        "redis+cluster" => "redis",
-        "rediss+cluster" => "rediss",
-        "redis+sentinel" | "rediss+sentinel" => {
-            return Err(refused(
-                "Sentinel is not supported yet; name the master, or use a cluster",
-            ));
-        }
-        _ => return Err(refused("the scheme must be redis, rediss or redis+cluster")),
-    };
-    // Credentials stand once, before the first host.
-    let (credentials, hosts) = match rest.rsplit_once('@') {
-        Some((credentials, hosts)) => (format!("{credentials}@"), hosts),
-        None => (String::new(), rest),
-    };
-    let nodes = hosts.trim_end_matches('/').split(',');
-    let nodes: Vec<_> = nodes.map(|host| format!("{plain}://{credentials}{host}")).collect();
-    let builder = ClusterClient::builder(nodes)
-        .connection_timeout(options.connect_timeout)
-        .response_timeout(options.response_timeout)
-        .retries(CLUSTER_RETRIES);
-    builder.build().map(Kind::Cluster)
 }

@@ -1,4 +1,4 @@
-//! State, identity graph and gate over the Redis protocol: Redis 7, Valkey, Redis Cluster.
+//! State, identity graph and gate over the Redis protocol: Redis 7, Valkey, Redis Cluster, Sentinel.
 //!
 //! **Redis holds no truth that the log lacks.** It may lose its last second, come back as a stale
 //! replica or be emptied; what it may not do is be half of something. Hence:
@@ -22,6 +22,7 @@
 //! of keys beside it for spaces that are read by range. Profiles and wakes are read whole, so their
 //! order is made by the reader and costs no memory in the store.
 
+mod address;
 mod client;
 mod gate;
 mod graph;
@@ -29,14 +30,18 @@ mod health;
 mod lease;
 mod limits;
 mod script;
+mod sentinel;
 mod state;
+mod trouble;
 
-pub use client::{OpenError, RedisOptions};
+pub use address::{Login, RedisOptions, RedisTls};
+pub use client::OpenError;
 pub use gate::RedisGate;
 pub use graph::RedisGraph;
 pub use health::Finding;
 pub use lease::{Held, LeaseTurn, LeaseView, RedisLeases};
 pub use state::RedisStore;
+pub use trouble::trouble;
 
 use client::Client;
 use std::sync::Arc;

@@ -1,7 +1,9 @@
 //! Any process that implements `ChannelService`.
 //!
-//! `endpoint`: `http://host:port`. Optional: `in_flight` (default: what the process says, else 256),
-//! `timeout` (for one answer, default 30s).
+//! `endpoint`: `http://host:port`, or `https://host:port` for TLS. Optional: `in_flight` (default: what
+//! the process says, else 256), `timeout` (for one answer, default 30s); with TLS `ca` (file of the
+//! authorities that signed the process's certificate; default: the well-known ones) and `certificate`
+//! with `key` (files of our own, where the process asks for one).
 //!
 //! One connection, one bidirectional stream, a window of messages in flight; answers are matched by
 //! action id. When the stream breaks, everything that had been put into it is *unknown*; what had
@@ -16,11 +18,12 @@ use session::Session;
 use sojourn_model::Name;
 use sojourn_proto::channel::channel_service_client::ChannelServiceClient;
 use sojourn_proto::channel::{DeliverResponse, DeliveryOutcome, DescribeRequest, ForgetRequest};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
-use tonic::transport::Endpoint;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -49,13 +52,21 @@ struct Link {
 
 impl Grpc {
     /// Reads the settings; connects at the first message.
-    pub fn new(settings: &Settings<'_>) -> Result<Self, SettingError> {
-        let endpoint = Endpoint::from_shared(settings.need("endpoint")?)
+    pub fn new(settings: &Settings<'_>, folder: &Path) -> Result<Self, SettingError> {
+        let mut endpoint = Endpoint::from_shared(settings.need("endpoint")?)
             .map_err(|error| settings.error("endpoint", format!("not an address: {error}")))?
             .connect_timeout(CONNECT_MAX)
             .http2_keep_alive_interval(Duration::from_secs(20))
             .keep_alive_timeout(Duration::from_secs(10))
             .tcp_nodelay(true);
+        let tls = tls(settings, folder)?;
+        if endpoint.uri().scheme_str() == Some("https") {
+            endpoint = endpoint
+                .tls_config(tls.unwrap_or_else(|| ClientTlsConfig::new().with_webpki_roots()))
+                .map_err(|error| settings.error("certificate", words(&error)))?;
+        } else if tls.is_some() {
+            return Err(settings.error("endpoint", "certificates are for TLS: write https://"));
+        }
         let in_flight = match settings.get("in_flight")? {
             Some(_) => Some(settings.count("in_flight", IN_FLIGHT_DEFAULT, IN_FLIGHT_MAX)?),
             None => None,
@@ -98,7 +109,7 @@ impl Grpc {
     }
 
     async fn open(&self) -> Result<(Arc<Session>, Description), String> {
-        let connection = self.endpoint.connect().await.map_err(|error| error.to_string())?;
+        let connection = self.endpoint.connect().await.map_err(|error| words(&error))?;
         let mut client = ChannelServiceClient::new(connection);
         let said = client
             .describe(DescribeRequest {})
@@ -116,6 +127,50 @@ impl Grpc {
         let session = Session::open(client, in_flight as usize);
         Ok((session, description))
     }
+}
+
+/// Certificates of the connection; `None`: no setting names one.
+fn tls(settings: &Settings<'_>, folder: &Path) -> Result<Option<ClientTlsConfig>, SettingError> {
+    let file = |key: &str, name: Option<String>| -> Result<Option<Vec<u8>>, SettingError> {
+        let Some(name) = name else { return Ok(None) };
+        let path = folder.join(name);
+        let content = std::fs::read(&path).map_err(|error| {
+            settings.error(key, format!("cannot read {}: {error}", path.display()))
+        })?;
+        Ok(Some(content))
+    };
+    let ca = file("ca", settings.get("ca")?)?;
+    let certificate = file("certificate", settings.get("certificate")?)?;
+    let key = file("key", settings.get("key")?)?;
+    if certificate.is_some() != key.is_some() {
+        return Err(settings.error("certificate", "`certificate` and `key` go together: name both"));
+    }
+    if ca.is_none() && certificate.is_none() {
+        return Ok(None);
+    }
+    let mut config = ClientTlsConfig::new();
+    config = match ca {
+        Some(ca) => config.ca_certificate(Certificate::from_pem(ca)),
+        None => config.with_webpki_roots(),
+    };
+    if let Some((certificate, key)) = certificate.zip(key) {
+        config = config.identity(Identity::from_pem(certificate, key));
+    }
+    Ok(Some(config))
+}
+
+/// An error with what lies beneath it: the transport's own words say nothing of a certificate.
+fn words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut below = error.source();
+    while let Some(error) = below {
+        let more = error.to_string();
+        if !words.contains(&more) {
+            words = format!("{words}: {more}");
+        }
+        below = error.source();
+    }
+    words
 }
 
 impl Channel for Grpc {

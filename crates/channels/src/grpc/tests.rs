@@ -5,6 +5,7 @@ use crate::settings::tests::channel;
 use futures::{Stream, StreamExt};
 use sojourn_proto::channel::channel_service_server::{ChannelService, ChannelServiceServer};
 use sojourn_proto::channel::{DeliverRequest, DescribeResponse, ForgetResponse};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tonic::{Request, Response, Status, Streaming};
@@ -70,7 +71,7 @@ async fn serve() -> (String, Process) {
 fn client(address: &str) -> Grpc {
     let channel = channel("grpc", &[("endpoint", address), ("timeout", "300ms")]);
     let none = |_: &str| None;
-    Grpc::new(&Settings::new(&channel, "f", &none)).unwrap()
+    Grpc::new(&Settings::new(&channel, "f", &none), Path::new(".")).unwrap()
 }
 
 fn outgoing(id: &str, endpoint: &str) -> Outgoing {

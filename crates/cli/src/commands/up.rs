@@ -65,8 +65,8 @@ pub(super) fn serve(
             ready["gateway"] = server.front_url().into();
             ready["admin"] = server.admin_address().into();
         }
-        if let Some(address) = server.channels_address() {
-            ready["channels"] = format!("http://{address}").into();
+        if let Some(url) = server.channels_url() {
+            ready["channels"] = url.into();
         }
         term::line(&ready.to_string());
     } else {
@@ -85,8 +85,8 @@ pub(super) fn serve(
             row("gateway", &server.front_url(), "touchpoints come in here");
         }
         row("health", &format!("{}/readyz", server.front_url()), "also /livez and /metrics");
-        if let Some(address) = server.channels_address() {
-            row("channels", &format!("http://{address}"), "for dispatchers: --channels");
+        if let Some(url) = server.channels_url() {
+            row("channels", &url, "for dispatchers: --channels");
         }
         row("data", &data.display().to_string(), "log, state, and messages of kind `file`");
         if roles.has(Role::Gateway) {

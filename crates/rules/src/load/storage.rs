@@ -16,8 +16,19 @@ const DISTRIBUTED: &[&str] = &[
     "takeover",
     "longest_call",
     "security",
+    "mechanism",
     "username",
     "password",
+    "brokers_ca",
+    "brokers_certificate",
+    "brokers_key",
+    "redis_username",
+    "redis_password",
+    "redis_ca",
+    "redis_certificate",
+    "redis_key",
+    "sentinel_username",
+    "sentinel_password",
     "topic_prefix",
     "key_prefix",
 ];
@@ -25,9 +36,12 @@ const DISTRIBUTED: &[&str] = &[
 const EMBEDDED: &[&str] = &["memory", "sync", "segment_size", "shards"];
 
 /// Schemes of an address of Redis.
-const REDIS_SCHEMES: &[&str] = &["redis", "rediss", "redis+cluster", "rediss+cluster"];
+const REDIS_SCHEMES: &[&str] =
+    &["redis", "rediss", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel"];
 /// How Kafka may be spoken to.
 const SECURITY: &[&str] = &["plaintext", "sasl_plaintext", "tls", "sasl_tls"];
+/// How to log in at Kafka.
+const MECHANISMS: &[&str] = &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 /// Partitions at most: a person's number is 16 bits, and each costs threads and files at the brokers.
 const PARTITIONS_MAX: u32 = 1_024;
 /// Copies of a partition at most.
@@ -79,6 +93,7 @@ pub(super) fn load(table: &Table<'_>) -> Storage {
         for key in ["brokers", "redis"] {
             read.required(key);
         }
+        belongings(table, &read, &storage);
     }
     read.finish();
     storage
@@ -106,7 +121,8 @@ fn check(table: &Table<'_>, node: &Node, key: &str, text: &str) {
                 refuse(
                     "bad-address",
                     format!("`{text}` is no address of Redis"),
-                    "write redis://host:6379, or redis+cluster://host:6379,host:6379 with some nodes of a cluster",
+                    "write redis://host:6379, redis+cluster://host:6379,host:6379 with some nodes of a cluster, \
+                 or redis+sentinel://host:26379,host:26379/name; rediss for TLS",
                 );
             }
         }
@@ -130,12 +146,70 @@ fn check(table: &Table<'_>, node: &Node, key: &str, text: &str) {
             format!("`longest_call` is {text}"),
             "write 5s to 10m: a delivery that has not been answered by then is unknown",
         ),
+        "mechanism" if !MECHANISMS.contains(&text) => refuse(
+            "unknown-value",
+            format!("`mechanism` is {text}"),
+            "write SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN",
+        ),
         "security" if !SECURITY.contains(&text) => refuse(
             "unknown-value",
             format!("`security` is {text}"),
             "write plaintext, sasl_plaintext, tls or sasl_tls",
         ),
         _ => {}
+    }
+}
+
+/// What is said of a connection must fit how it is made: a certificate that nobody asks for, or a
+/// password that is sent to nobody, is a mistake that would pass unseen.
+fn belongings(table: &Table<'_>, read: &Table<'_>, storage: &Storage) {
+    let said = |key: &str| storage.settings.get(key).map(|(text, _)| &**text);
+    // What stands in the environment is known at the start only.
+    let known = |key: &str| said(key).is_some_and(|text| text.contains("${"));
+    let security = said("security").unwrap_or("plaintext");
+    let tls = matches!(security, "tls" | "sasl_tls") || known("security");
+    let sasl = matches!(security, "sasl_plaintext" | "sasl_tls") || known("security");
+    let redis = said("redis").unwrap_or_default();
+    let redis_tls = redis.starts_with("rediss") || known("redis");
+    let sentinel = redis.contains("+sentinel://") || known("redis");
+    let rules = [
+        ("brokers_ca", tls, "write `security: tls` or `security: sasl_tls`"),
+        ("brokers_certificate", tls, "write `security: tls` or `security: sasl_tls`"),
+        ("mechanism", sasl, "write `security: sasl_tls`"),
+        ("username", sasl, "write `security: sasl_tls`"),
+        ("password", sasl, "write `security: sasl_tls`"),
+        ("redis_ca", redis_tls, "write rediss:// in `redis`"),
+        ("redis_certificate", redis_tls, "write rediss:// in `redis`"),
+        ("sentinel_username", sentinel, "write redis+sentinel:// in `redis`"),
+        ("sentinel_password", sentinel, "write redis+sentinel:// in `redis`"),
+    ];
+    let unfit = |key: &str, what: String, remedy: String| {
+        table.source.error("unused-setting", read.key_place(key), what, remedy);
+    };
+    for (key, used, remedy) in rules {
+        if said(key).is_some() && !used {
+            unfit(key, format!("`{key}` has no use here"), format!("remove it, or {remedy}"));
+        }
+    }
+    for (one, other) in [
+        ("brokers_certificate", "brokers_key"),
+        ("brokers_key", "brokers_certificate"),
+        ("redis_certificate", "redis_key"),
+        ("redis_key", "redis_certificate"),
+        ("username", "password"),
+        ("password", "username"),
+    ] {
+        if said(one).is_some() && said(other).is_none() {
+            unfit(one, format!("`{one}` is nothing without `{other}`"), format!("add `{other}`"));
+        }
+    }
+    if matches!(security, "sasl_plaintext" | "sasl_tls") && said("username").is_none() {
+        table.source.error(
+            "missing-key",
+            read.key_place("security"),
+            "a log-in needs `username` and `password`",
+            "add `username` and `password: \"${NAME}\"`",
+        );
     }
 }
 

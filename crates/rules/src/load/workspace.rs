@@ -24,6 +24,9 @@ const CHANNEL_SETTINGS: &[&str] = &[
     "idempotency_window",
     "path",
     "timeout",
+    "ca",
+    "certificate",
+    "key",
 ];
 /// Secrets of sources.
 const SECRETS: &[&str] =
@@ -85,8 +88,48 @@ pub(super) fn load(source: Source<'_>, root: &Node) -> Workspace {
         }
         listen.finish();
     }
+    tls(&table, &mut workspace);
     table.finish();
     workspace
+}
+
+/// Certificates of what this workspace serves and calls: files, beside sojourn.yaml or absolute.
+const TLS: &[(&str, &str, &[&str], &[&str])] = &[
+    ("admin", "`tls.admin`", &["certificate", "key"], &["clients"]),
+    ("gateway", "`tls.gateway`", &["certificate", "key"], &[]),
+    ("channels", "`tls.channels`", &["certificate", "key"], &["clients"]),
+    ("dispatcher", "`tls.dispatcher`", &[], &["ca", "certificate", "key"]),
+];
+
+/// `tls`: read into the settings as `tls.gateway.certificate` and so on.
+fn tls(table: &Table<'_>, workspace: &mut Workspace) {
+    let Some(read) = table.table("tls", "`tls`") else { return };
+    for (role, what, needed, others) in TLS {
+        let Some(files) = read.table(role, what) else { continue };
+        for key in needed.iter().chain(*others) {
+            if let Some(node) = files.get(key)
+                && let Some(text) = crate::reader::name(&table.source, node, key)
+            {
+                placeholder(&table.source, node.place, &text);
+                let setting = format!("tls.{role}.{key}").into();
+                workspace.settings.insert(setting, (text, node.place.line));
+            } else if needed.contains(key) {
+                files.required(key);
+            }
+        }
+        for (one, other) in [("certificate", "key"), ("key", "certificate")] {
+            if files.get(one).is_some() && files.get(other).is_none() && needed.is_empty() {
+                table.source.error(
+                    "unused-setting",
+                    files.key_place(one),
+                    format!("`{one}` is nothing without `{other}`"),
+                    format!("add `{other}`"),
+                );
+            }
+        }
+        files.finish();
+    }
+    read.finish();
 }
 
 fn company(table: &Table<'_>) -> Company {

@@ -56,6 +56,7 @@ fn workspace() {
         storage(&on_both.replace(good, bad), &[&format!("sojourn.yaml:12 {rule}")]);
     }
     storage("{ kind: embedded, brokers: \"k:1\" }", &["sojourn.yaml:12 wrong-storage"]);
+    links();
     check(
         "locales: [en, pl]",
         "locales: [en, pl]\nlocales: [en]",
@@ -63,6 +64,50 @@ fn workspace() {
     );
     check("locales: [en, pl]", "locales: [de]", &["templates/t/en.yaml:1 missing-locale"]);
     check("postal_address: \"1 Lane, York\", ", "", &["sojourn.yaml:1 postal-address"]);
+}
+
+/// What is said of a connection must fit how it is made.
+fn links() {
+    let from = "storage: { kind: embedded, path: ./data, retention: 400d }";
+    let check = |to: &str, expected: &[&str]| {
+        check("sojourn.yaml", SOJOURN, from, to, expected);
+    };
+    let storage = |redis: &str, more: &str| {
+        format!("storage: {{ kind: kafka+redis, brokers: \"k:1\", redis: \"{redis}\", {more} }}")
+    };
+    let logged_in = "security: sasl_tls, username: app, password: \"${KEY}\", brokers_ca: ca.pem";
+    check(&storage("rediss://r:1", &format!("{logged_in}, redis_ca: ca.pem")), &[]);
+    check(&storage("redis+sentinel://r:1,s:2/shop", "sentinel_password: \"${KEY}\""), &[]);
+    for (redis, more) in [
+        ("redis://r:1", "brokers_ca: ca.pem"),
+        ("redis://r:1", "redis_ca: ca.pem"),
+        ("redis://r:1", "sentinel_password: x"),
+        ("redis://r:1", "username: a, password: b"),
+        ("redis://r:1", "security: sasl_tls"),
+        ("rediss://r:1", "redis_certificate: c.pem"),
+        ("redis://r:1", "security: tls, brokers_key: k.pem"),
+    ] {
+        let found: &[&str] = match more {
+            "security: sasl_tls" => &["sojourn.yaml:12 missing-key"],
+            "username: a, password: b" => &["sojourn.yaml:12 unused-setting"; 2],
+            _ => &["sojourn.yaml:12 unused-setting"],
+        };
+        check(&storage(redis, more), found);
+    }
+    check(
+        &storage("redis://r:1", &logged_in.replace("sasl_tls", "sasl_tls, mechanism: SCRAM")),
+        &["sojourn.yaml:12 unknown-value"],
+    );
+    let tls = |what: &str| format!("{from}\ntls: {{ {what} }}");
+    check(
+        &tls(
+            "gateway: { certificate: c.pem, key: k.pem }, channels: { certificate: c.pem, key: k.pem, clients: ca.pem }, dispatcher: { ca: ca.pem }",
+        ),
+        &[],
+    );
+    check(&tls("gateway: { certificate: c.pem }"), &["sojourn.yaml:13 missing-key"]);
+    check(&tls("dispatcher: { certificate: c.pem }"), &["sojourn.yaml:13 unused-setting"]);
+    check(&tls("portal: { certificate: c.pem }"), &["sojourn.yaml:13 unknown-key"]);
 }
 
 #[test]
