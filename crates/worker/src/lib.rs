@@ -19,7 +19,7 @@ mod owner;
 mod planted;
 
 pub use owner::{
-    DefinitionsSource, OwnerError, OwnerOptions, PartitionOwner, Progress, Settle, kills,
+    DefinitionsSource, OwnerError, OwnerOptions, PartitionOwner, Progress, Settle, orders,
     owner_name,
 };
 pub use planted::Mutation;

@@ -9,9 +9,7 @@ use crate::planted::{Mutation, planted};
 use bytes::Bytes;
 use metrics::{counter, gauge};
 use sojourn_engine::{DecodeError, Effects, Limits, Partition, Wake};
-use sojourn_model::{
-    Command, DurationMs, KillTarget, LogPosition, ProfileId, Record, Timestamp, VersionId,
-};
+use sojourn_model::{Command, DurationMs, LogPosition, ProfileId, Record, Timestamp, VersionId};
 use sojourn_ports::{
     Checkpoint, Clock, Entry, Gate, GateMark, Log, LogError, ReadLimit, Space, StateError,
     StateStore, Topic, Write,
@@ -196,14 +194,14 @@ const META_ENGINE: &[u8] = b"engine";
 /// Key of [`Marks`] in [`Space::Meta`].
 const META_MARKS: &[u8] = b"marks";
 
-/// The kill switches in a partition's last checkpoint: for a gate that has lost its marks.
-pub fn kills(store: &dyn StateStore, partition: u16) -> Result<Vec<KillTarget>, StateError> {
+/// The last orders about kill switches in a partition's last checkpoint: for a gate that has lost its
+/// marks.
+pub fn orders(store: &dyn StateStore, partition: u16) -> Result<Vec<GateMark>, StateError> {
     let key = Bytes::from_static(META_MARKS);
     let found = store.get(&owner_name(partition), Space::Meta, &[key])?;
     let Some(row) = found.into_iter().next().flatten() else { return Ok(Vec::new()) };
-    let marks: Marks =
-        postcard::from_bytes(&row).map_err(|error| StateError::Failed(error.to_string()))?;
-    Ok(marks.kills().cloned().collect())
+    let marks = Marks::decode(&row).map_err(|error| StateError::Failed(error.to_string()))?;
+    Ok(marks.orders().collect())
 }
 
 struct Owned {
@@ -400,7 +398,7 @@ impl PartitionOwner {
             partition.restore_meta(&bytes).map_err(self.damaged())?;
         }
         if let Some(bytes) = stored.next().flatten() {
-            marks = postcard::from_bytes(&bytes)
+            marks = Marks::decode(&bytes)
                 .map_err(|error| self.damaged()(DecodeError(error.to_string())))?;
         }
         for version in partition.versions() {
@@ -408,8 +406,8 @@ impl PartitionOwner {
         }
         self.restore_wakes(&mut partition)?;
         // The gate begins empty: kill switches that were checkpointed are not read again.
-        for target in marks.kills() {
-            self.output.mark(GateMark::Killed { target: target.clone(), on: true });
+        for order in marks.orders() {
+            self.output.mark(order);
         }
         let (committed_at, epoch) = (self.clock.now(), claim.epoch);
         // The log's end, read after the claim: whoever claims later reads it later. The empty
@@ -557,8 +555,13 @@ impl PartitionOwner {
                 self.owned.as_mut().expect("claimed").partition.install(definitions);
             }
             Record::Command(command) => {
-                if let Some((target, on)) = owned.marks.follow(command) {
-                    self.output.mark(GateMark::Killed { target, on });
+                if let Some(mut order) = owned.marks.follow(command, entry.log_time) {
+                    if let GateMark::Killed { at, .. } = &mut order
+                        && planted(Mutation::OrdersByArrival)
+                    {
+                        *at = self.clock.now();
+                    }
+                    self.output.mark(order);
                 }
             }
             Record::Absorb { .. } => {
