@@ -12,6 +12,7 @@ mod gate;
 mod graph;
 pub mod log;
 mod recover;
+pub mod snapshot;
 pub mod state;
 
 pub use clock::Clock;
@@ -19,4 +20,5 @@ pub use gate::{Gate, GateMark, GateQuery, GateVerdict, MarkKeeper, Permit};
 pub use graph::{GraphCommit, GraphError, GraphWrite, IdentityGraph, NodeKey};
 pub use log::{Append, Bounds, Done, Entry, Layout, Log, LogError, ReadLimit, Topic};
 pub use recover::{Standing, Unrecoverable, check_recoverable};
+pub use snapshot::{Over, Part, Row, Snapshots};
 pub use state::{Checkpoint, Claim, Space, StateError, StateStore, Write};

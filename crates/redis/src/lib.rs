@@ -29,6 +29,7 @@ mod health;
 mod lease;
 mod limits;
 mod script;
+mod snapshot;
 mod state;
 
 pub use client::{OpenError, RedisOptions};
@@ -36,6 +37,7 @@ pub use gate::RedisGate;
 pub use graph::RedisGraph;
 pub use health::Finding;
 pub use lease::{Held, LeaseTurn, LeaseView, RedisLeases};
+pub use snapshot::RedisSnapshots;
 pub use state::RedisStore;
 
 use client::Client;
@@ -72,6 +74,11 @@ impl Redis {
     /// The identity-graph port.
     pub fn graph(&self) -> RedisGraph {
         RedisGraph::new(self.0.clone())
+    }
+
+    /// The snapshot port.
+    pub fn snapshots(&self) -> RedisSnapshots {
+        RedisSnapshots::new(self.0.clone())
     }
 
     /// Who does what among several processes.

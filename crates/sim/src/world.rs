@@ -111,6 +111,8 @@ pub(crate) struct World {
     story: Story,
     paused: bool,
     killed: Option<KillTarget>,
+    /// Kill, release and kill again have come faster than partitions follow.
+    hasty: bool,
     files: sojourn_rules::Files,
 }
 
@@ -176,6 +178,7 @@ impl World {
             zombies: Vec::new(),
             paused: false,
             killed: None,
+            hasty: false,
             files,
             versions: Arc::default(),
             answered: Arc::default(),
@@ -204,7 +207,8 @@ impl World {
         let chance = |often: u16| if flaky { often } else { 0 };
         self.log.set_faults(LogFaults {
             append_unknown: chance(10),
-            short_read: chance(200),
+            // While an operator is in haste, batches end between the orders.
+            short_read: if self.hasty { 1_000 } else { chance(200) },
             rewind_read: chance(50),
         });
         self.store.set_faults(StoreFaults { unknown: chance(30), failed: chance(10) });
@@ -228,6 +232,8 @@ impl World {
         self.break_something()?;
         // A kill switch is on for a while only: most of a story is about what goes out.
         if self.killed.is_some() && self.random.one_in(30) {
+            self.hasty = false;
+            self.set_flaky(self.faults.flaky);
             return self.release();
         }
         if !self.zombies.is_empty() && self.random.one_in(6) {
@@ -341,7 +347,20 @@ impl World {
     /// An operator does something.
     fn operate(&mut self) -> Result<()> {
         if self.killed.is_none() && self.random.one_in(3) {
-            return self.kill();
+            let target = match self.random.below(3) {
+                0 => KillTarget::All,
+                1 => KillTarget::Channel("email".into()),
+                _ => KillTarget::Class("marketing".into()),
+            };
+            self.kill(&target)?;
+            if self.random.one_in(2) {
+                self.hasty = true;
+                self.set_flaky(self.faults.flaky);
+                self.sight("kill, release and kill again, one right after the other");
+                self.release()?;
+                return self.kill(&target);
+            }
+            return Ok(());
         }
         if self.random.one_in(2) {
             let journey: Name = "cart".into();
@@ -372,12 +391,8 @@ impl World {
 
     /// Stops messages: acknowledged once the order is durable and the gate knows it, with the log time
     /// of the order.
-    fn kill(&mut self) -> Result<()> {
-        let target = match self.random.below(3) {
-            0 => KillTarget::All,
-            1 => KillTarget::Channel("email".into()),
-            _ => KillTarget::Class("marketing".into()),
-        };
+    fn kill(&mut self, target: &KillTarget) -> Result<()> {
+        let target = target.clone();
         self.killed = Some(target.clone());
         self.sight("a kill switch was set");
         self.say(|| format!("operator: kill {target:?}"));
@@ -432,6 +447,8 @@ impl World {
     /// The operator lets everything go on.
     pub(crate) fn resume_all(&mut self) -> Result<()> {
         self.paused = false;
+        self.hasty = false;
+        self.set_flaky(false);
         // An order whose outcome nobody knows is given again, until it is known.
         for target in [
             KillTarget::All,

@@ -117,7 +117,7 @@ pub enum OwnerError {
     /// The store is empty while the log no longer begins at its beginning.
     #[error(
         "partition {partition}: the store is empty but the log begins at offset {first}; load a \
-         snapshot with `sojourn restore`"
+         snapshot of engine/{partition} at {first} or later with `sojourn restore`"
     )]
     Empty {
         /// Partition.
@@ -128,7 +128,8 @@ pub enum OwnerError {
     /// The store's position is outside the log.
     #[error(
         "partition {partition}: the store stands at offset {position}, the log holds \
-         {first}..{next}; load a snapshot that fits the log with `sojourn restore`"
+         {first}..{next}; load a snapshot of engine/{partition} at {first} to {next} with \
+         `sojourn restore`"
     )]
     Position {
         /// Partition.
@@ -191,8 +192,23 @@ pub fn owner_name(partition: u16) -> String {
 
 /// Key of the engine's own state in [`Space::Meta`].
 const META_ENGINE: &[u8] = b"engine";
+/// Key of the time of the last checkpoint in [`Space::Meta`].
+const META_WRITTEN: &[u8] = b"written";
 /// Key of [`Marks`] in [`Space::Meta`].
 const META_MARKS: &[u8] = b"marks";
+
+/// When a partition's last checkpoint was written, by the clock of its owner; `None`: there is none, or
+/// it is of a version that did not say. For `doctor`.
+pub fn checkpointed(
+    store: &dyn StateStore,
+    partition: u16,
+) -> Result<Option<Timestamp>, StateError> {
+    let key = Bytes::from_static(META_WRITTEN);
+    let found = store.get(&owner_name(partition), Space::Meta, &[key])?;
+    let Some(row) = found.into_iter().next().flatten() else { return Ok(None) };
+    let at = postcard::from_bytes(&row).map_err(|error| StateError::Failed(error.to_string()))?;
+    Ok(Some(Timestamp(at)))
+}
 
 /// The last orders about kill switches in a partition's last checkpoint: for a gate that has lost its
 /// marks.
@@ -651,6 +667,7 @@ impl PartitionOwner {
         };
         writes.push(meta(META_ENGINE, changed.meta.into()));
         writes.push(meta(META_MARKS, encode(&owned.marks)));
+        writes.push(meta(META_WRITTEN, encode(&now.0)));
         let held = Held { position: owned.next, ..owned.held };
         writes.push(held.write());
         let checkpoint = Checkpoint { position: owned.next, writes };
