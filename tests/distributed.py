@@ -361,12 +361,102 @@ def redis_cli(*words):
     subprocess.run(["redis-cli", "-u", REDIS, *words], check=True, stdout=subprocess.DEVNULL)
 
 
+class Later(base.Load):
+    """A second load: other message ids than the first."""
+
+    def send(self, connection, batch):
+        for message in batch:
+            message["messageId"] = "later-" + message["messageId"]
+            for key in ("id", "plan"):
+                if key in message["properties"]:
+                    message["properties"][key] = message["messageId"]
+        return super().send(connection, batch)
+
+
+RETENTION_SECONDS = 25
+TRIM_SECONDS_MAX = 150  # the keeper looks every minute
+
+
+def doctor_of(server):
+    done = server.cli("doctor", str(server.folder / "ws"), "--json")
+    return json.loads(done.stdout) if done.stdout.strip() else {"checks": [], "server": None}
+
+
+def partitions_of(server, role):
+    return [row for row in (doctor_of(server)["server"] or {}).get("partitions", []) if row["role"] == role]
+
+
+def snapshot_and_restore(folder, chance):
+    """A snapshot under load; Redis emptied over a trimmed log; what refuses says which snapshot; all there once."""
+    sink = base.Sink()
+    sink.delay = 0.002
+    server = Shared(folder, sink, retention=f"{RETENTION_SECONDS}s", longest_call="5s").make().start()
+    base.people(server)
+    end = time.monotonic() + TRIM_SECONDS_MAX
+    while time.monotonic() < end:
+        rows = partitions_of(server, "engine") + partitions_of(server, "identity")
+        if rows and all(row["first"] > 0 for row in rows):
+            break
+        time.sleep(1)
+    check("snapshot: the log no longer begins at its beginning", rows and all(row["first"] > 0 for row in rows), [row["first"] for row in rows])
+    rows = partitions_of(server, "engine")
+    check("doctor: says how old each checkpoint is, who owns it and by which epoch",
+          all(row["checkpoint_age_ms"] is not None and row["owner"] and row["epoch"] and not row["refused"] for row in rows), rows[:1])
+    load = Later(server, ping_every=12, timer_every=61)
+    time.sleep(2.0)
+    places = [str(folder / "snapshot")] + buckets(folder)
+    for place in places:
+        done = server.cli("snapshot", place, "--dir", str(folder / "ws"))
+        check(f"snapshot: written under load to {place.partition(':')[0] if '://' in place else 'a folder'}", done.returncode == 0, (done.stdout + done.stderr).strip().splitlines()[-1:])
+    again = server.cli("snapshot", places[0], "--dir", str(folder / "ws"))
+    check("snapshot: a place that has one is not overwritten", again.returncode == 3 and "name another" in again.stderr, again.stderr.strip()[-120:])
+    time.sleep(chance.uniform(0.5, 1.0))
+    acknowledged = load.end()
+    refused = server.cli("restore", places[0], "--dir", str(folder / "ws"))
+    check("restore: what somebody works on is left alone", refused.returncode == 1 and "works on it" in refused.stdout, refused.stdout.strip().splitlines()[:2])
+    server.kill()
+    redis_cli("flushall")
+    server.start(wait=False)
+    wanted = ["sojourn restore", "engine/", "identity/0"]
+    said, end = [], time.monotonic() + 60
+    while time.monotonic() < end and not all(any(w in text for text in said) for w in wanted):
+        time.sleep(0.5)
+        said = [f"{one['name']}: {one['detail']}: {one['remedy']}" for one in doctor_of(server)["checks"] if not one["ok"]]
+    check("an emptied store over a trimmed log: doctor names what to restore", all(any(w in text for text in said) for w in wanted), said[:3])
+    log = server.log.read_text(errors="replace")
+    check("and so do the roles", re.search(r"load a snapshot of identity/0 at \d+ or later", log) and re.search(r"load a snapshot of engine/\d at \d+ or later", log), server.last_words(2)[-200:])
+    check("and nobody is ready", server.get("/readyz") != 200)
+    server.kill()
+    damaged = folder / "damaged"
+    shutil.copytree(places[0], damaged)
+    part = next(damaged.glob("engine.*.part"))
+    part.write_bytes(part.read_bytes()[:-30])
+    done = server.cli("restore", str(damaged), "--dir", str(folder / "ws"))
+    check("restore: a damaged file restores nothing", done.returncode == 3 and "damaged" in done.stderr, done.stderr.strip()[-160:])
+    time.sleep(4)  # the leases of the killed process end
+    done = server.cli("restore", places[-1], "--dir", str(folder / "ws"))
+    back = len(re.findall(r"^restored engine/\d", done.stdout, re.M))
+    check("restore: every partition comes back", done.returncode == 0 and back == PARTITIONS and "restored identity/0" in done.stdout, (done.stdout + done.stderr).strip().splitlines()[-3:])
+    server.start()
+    records = base.everything_once(server, acknowledged, "a restored store")
+    time.sleep(base.TIMER_SECONDS + 6)
+    base.settled(sink)
+    delivered_once(sink, load, records, "a restored store")
+    check("a restored store: SIGTERM ends the process with 0", server.stop() == 0)
+
+
+def buckets(folder):
+    """A place in an S3-compatible store, where the suite has started one."""
+    return ["s3://backups/snapshot"] if os.environ.get("AWS_ENDPOINT_URL") else []
+
+
 PARTS = {
     "starts": lambda folder, chance: starts_say_why(folder),
     "same": lambda folder, chance: same_as_embedded(folder),
     "one": kill_in_one_process,
     "roles": roles_as_processes,
     "fall": brokers_fall,
+    "snapshot": snapshot_and_restore,
 }
 
 

@@ -199,6 +199,19 @@ impl Admin {
         Ok(answer.map_err(fault)?.into_inner())
     }
 
+    /// Whether the server answers at all: a small question, with `timeout`.
+    pub(crate) fn answers(&mut self, timeout: Duration) -> Result<()> {
+        let question = self.client.ledger(LedgerRequest { view: "versions".to_owned(), limit: 1 });
+        let answer = self.runtime.block_on(async { tokio::time::timeout(timeout, question).await });
+        let late = || format!("no answer within {} s", timeout.as_secs());
+        match answer.with_context(late)? {
+            // It answers, whatever it says.
+            Ok(_) => Ok(()),
+            Err(status) if status.code() == Code::Unavailable => Err(fault(status)),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// What the server says of itself.
     pub(crate) fn doctor(&mut self) -> Result<Value> {
         let answer = self.runtime.block_on(self.client.doctor(DoctorRequest {})).map_err(fault)?;

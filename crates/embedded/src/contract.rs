@@ -6,10 +6,12 @@ use parking_lot::{Condvar, Mutex};
 use sojourn_memory::ManualClock;
 use sojourn_model::{DurationMs, Timestamp};
 use sojourn_ports::contract::{
-    GraphCapabilities, GraphFactory, LogCapabilities, LogFactory, StateCapabilities, StateFactory,
-    check_graph, check_log, check_state, layout,
+    GraphCapabilities, GraphFactory, LogCapabilities, LogFactory, SnapshotHouse, StateCapabilities,
+    StateFactory, check_graph, check_log, check_snapshots, check_state, layout,
 };
-use sojourn_ports::{Append, IdentityGraph, Log, LogError, StateStore, Topic};
+use sojourn_ports::{
+    Append, IdentityGraph, Log, LogError, Over, Part, Row, Snapshots, Space, StateStore, Topic,
+};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -277,4 +279,39 @@ fn the_graph_keeps_its_contract() {
         "a graph that is rolled back has older nodes and position together",
     ];
     assert_eq!(report.skipped, skipped);
+}
+
+#[test]
+fn snapshots_of_one_owner_keep_their_contract() {
+    let mut stores = Stores::default();
+    let report = check_snapshots(&mut || {
+        let store = stores.open(crate::test_folder());
+        SnapshotHouse { store: store.clone(), graph: store.clone(), snapshots: store }
+    });
+    assert!(report.skipped.is_empty() && report.ran.len() > 10, "{report:?}");
+}
+
+#[test]
+fn a_restore_that_was_cut_off_is_known_after_a_restart() {
+    let mut stores = Stores::default();
+    let store = stores.open(crate::test_folder());
+    let part = Part::Owner("engine/0".to_owned());
+    let (mut given, key) = (0u32, bytes::Bytes::from_static(b"k"));
+    let mut rows = || {
+        given += 1;
+        let key = bytes::Bytes::from(given.to_string());
+        if given > 9_000 { Err("gone".to_owned()) } else { Ok(Some(row(key))) }
+    };
+    assert!(store.import(&part, 5, Over::Older, &mut rows).is_err());
+    let left = stores.killed();
+    drop(store);
+    let refused = StateStore::claim(&*left, "engine/0").unwrap_err().to_string();
+    assert!(refused.contains("sojourn restore"), "{refused}");
+    let mut once = Some(row(key));
+    left.import(&part, 5, Over::Older, &mut || Ok(once.take())).unwrap();
+    assert_eq!(StateStore::claim(&*left, "engine/0").unwrap().position, Some(5));
+}
+
+fn row(key: bytes::Bytes) -> Row {
+    Row { space: Space::Profile, value: key.clone(), key }
 }

@@ -75,7 +75,7 @@ pub enum IdentityError {
     /// The graph is empty while the log no longer begins at its beginning.
     #[error(
         "identity shard {shard}: the identity graph is empty but the log begins at offset {first}; \
-         load a snapshot with `sojourn restore`"
+         load a snapshot of identity/{shard} at {first} or later with `sojourn restore`"
     )]
     Empty {
         /// Shard.
@@ -86,7 +86,8 @@ pub enum IdentityError {
     /// The graph's position is outside the log.
     #[error(
         "identity shard {shard}: the identity graph stands at offset {position}, the log holds \
-         {first}..{next}; load a snapshot that fits the log with `sojourn restore`"
+         {first}..{next}; load a snapshot of identity/{shard} at {first} to {next} with \
+         `sojourn restore`"
     )]
     Position {
         /// Shard.

@@ -28,6 +28,8 @@ pub struct LogFaults {
 }
 
 impl LogFaults {
+    /// Most records of a short read but one: fewer than usually wait, so that batches end anywhere.
+    pub const SHORT_MAX: u64 = 7;
     /// Most records that a rewound read gives again.
     pub const REWIND_MAX: u64 = 8;
 }

@@ -6,7 +6,7 @@
 use parking_lot::{Condvar, Mutex};
 use sojourn_model::{ActionId, KillTarget, Name, ProfileId, Timestamp};
 use sojourn_ports::{Clock, Gate, GateMark, GateQuery, GateVerdict, MarkKeeper, Permit};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Purpose that a revocation "of any purpose" spares.
@@ -34,12 +34,19 @@ struct State {
     /// With the time at which the mark came.
     cancelled: BTreeMap<ActionId, Timestamp>,
     erased: BTreeMap<ProfileId, Timestamp>,
-    killed: BTreeSet<KillTarget>,
+    /// The last order about each target: whether it stops, and its log time.
+    orders: BTreeMap<KillTarget, Order>,
     permits: BTreeMap<u64, GateQuery>,
     next_permit: u64,
     /// Number of the last call of `mark` or `try_mark`.
     ticket: u64,
     unreachable: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Order {
+    on: bool,
+    at: Timestamp,
 }
 
 #[derive(PartialEq)]
@@ -87,7 +94,7 @@ fn concerns(mark: &GateMark, query: &GateQuery) -> bool {
         }
         GateMark::Cancelled(action) => *action == query.action,
         GateMark::Erased(profile) => *profile == query.profile,
-        GateMark::Killed { target, on } => *on && targets(target, query),
+        GateMark::Killed { target, on, .. } => *on && targets(target, query),
     }
 }
 
@@ -109,11 +116,12 @@ impl State {
             GateMark::Erased(profile) => {
                 self.erased.insert(*profile, now);
             }
-            GateMark::Killed { target, on: true } => {
-                self.killed.insert(target.clone());
-            }
-            GateMark::Killed { target, on: false } => {
-                self.killed.remove(target);
+            GateMark::Killed { target, on, at } => {
+                let old = self.orders.get(target).map(|old| (old.at, old.on));
+                // Of the same instant, the one that stops: `true` is the greater.
+                if old.is_none_or(|old| old <= (*at, *on)) {
+                    self.orders.insert(target.clone(), Order { on: *on, at: *at });
+                }
             }
         }
     }
@@ -125,7 +133,7 @@ impl State {
         if self.erased.contains_key(&query.profile) {
             return Some("erased");
         }
-        if self.killed.iter().any(|target| targets(target, query)) {
+        if self.orders.iter().any(|(target, order)| order.on && targets(target, query)) {
             return Some("killed");
         }
         if self.cancelled.contains_key(&query.action) {
@@ -138,6 +146,12 @@ impl State {
     }
 
     fn holds_permit(&self, marks: &[GateMark]) -> bool {
+        // A kill that a later order has taken back stops nothing any more.
+        let holds = |mark: &&GateMark| match mark {
+            GateMark::Killed { target, .. } => self.orders.get(target).is_some_and(|o| o.on),
+            _ => true,
+        };
+        let marks: Vec<_> = marks.iter().filter(holds).collect();
         self.permits.values().any(|query| marks.iter().any(|mark| concerns(mark, query)))
     }
 }
@@ -201,7 +215,7 @@ impl MemoryGate {
 
     /// Forgets marks that can concern nobody any more (LIM-1). The caller vouches that every action
     /// approved before `horizon` has been handed over or given up, and that the engine has applied
-    /// every record before it. Kill switches stay.
+    /// every record before it. Orders about kill switches stay.
     pub fn forget_before(&self, horizon: Timestamp) {
         let mut state = self.shared.state.lock();
         let keep = |list: &mut Vec<Revocation>| {
@@ -221,7 +235,7 @@ impl MemoryGate {
             + state.people.len()
             + state.cancelled.len()
             + state.erased.len()
-            + state.killed.len()
+            + state.orders.values().filter(|order| order.on).count()
     }
 
     /// Whether no mark is held.

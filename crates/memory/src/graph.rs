@@ -8,7 +8,7 @@ use std::ops::Bound;
 /// Prefix of the shards among the store's owners. No owner of a state store begins with it.
 pub(crate) const OWNER: &str = "\u{1}graph/";
 
-fn owner(shard: u16) -> String {
+pub(crate) fn owner(shard: u16) -> String {
     format!("{OWNER}{shard}")
 }
 

@@ -10,6 +10,7 @@ mod fault;
 mod gate;
 mod graph;
 mod log;
+mod snapshot;
 mod store;
 
 pub use clock::ManualClock;

@@ -323,7 +323,7 @@ impl Journal {
     fn plan_read(&mut self, first: u64, offset: u64, limit: ReadLimit) -> (u64, usize) {
         let (mut from, mut records) = (offset, limit.records.max(1));
         if self.dice.hits(self.faults.short_read) {
-            records = 1 + self.dice.up_to(records as u64 / 2) as usize;
+            records = 1 + self.dice.up_to((records as u64 / 2).min(LogFaults::SHORT_MAX)) as usize;
             self.counts.short_reads += 1;
         }
         if offset > first && self.dice.hits(self.faults.rewind_read) {

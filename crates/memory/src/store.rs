@@ -165,6 +165,11 @@ impl Store {
         }
     }
 
+    /// Nothing can be taken back any more.
+    pub(crate) fn forget_history(&mut self) {
+        self.history.clear();
+    }
+
     fn take_back(&mut self, steps: usize, concerns: impl Fn(&Step) -> bool) -> usize {
         let mut taken = 0;
         let mut kept = Vec::new();

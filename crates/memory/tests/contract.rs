@@ -3,8 +3,8 @@
 use sojourn_memory::{ManualClock, MemoryGate, MemoryLog, MemoryStore, SyncMode, UnknownOutcome};
 use sojourn_model::Timestamp;
 use sojourn_ports::contract::{
-    GraphCapabilities, GraphFactory, LogCapabilities, LogFactory, StateCapabilities, StateFactory,
-    check_gate, check_graph, check_log, check_state, layout,
+    GraphCapabilities, GraphFactory, LogCapabilities, LogFactory, SnapshotHouse, StateCapabilities,
+    StateFactory, check_gate, check_graph, check_log, check_snapshots, check_state, layout,
 };
 use sojourn_ports::{IdentityGraph, Log, StateStore};
 use std::sync::Arc;
@@ -130,4 +130,13 @@ fn the_graph_keeps_its_contract() {
 fn the_gate_keeps_its_contract() {
     let report = check_gate(&mut || Arc::new(MemoryGate::new(clock())));
     assert!(report.skipped.is_empty(), "{report:?}");
+}
+
+#[test]
+fn snapshots_keep_their_contract() {
+    let report = check_snapshots(&mut || {
+        let store = Arc::new(MemoryStore::new());
+        SnapshotHouse { store: store.clone(), graph: store.clone(), snapshots: store }
+    });
+    assert!(report.skipped.is_empty() && report.ran.len() > 10, "{report:?}");
 }

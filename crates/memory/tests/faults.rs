@@ -157,7 +157,8 @@ fn a_gate_forgets_what_can_concern_nobody_and_keeps_the_rest() {
         purpose: None,
         at: Timestamp(at),
     };
-    let kill = GateMark::Killed { target: sojourn_model::KillTarget::All, on: true };
+    let (target, at) = (sojourn_model::KillTarget::All, Timestamp(50));
+    let kill = GateMark::Killed { target, on: true, at };
     gate.mark(&[revoked(100), GateMark::Cancelled(query(0).action), kill]).unwrap();
     gate.mark(&[GateMark::Erased(ProfileId(9))]).unwrap();
     assert_eq!(gate.len(), 4);

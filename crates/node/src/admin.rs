@@ -17,11 +17,16 @@ use sojourn_proto::admin::{
 use sojourn_proto::{IdentifiedCommand, encode_identified_command};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 /// Bytes of a published workspace and of an answer (LIM-1).
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+/// An order about a kill switch is answered so long after its instant at the earliest: of two that
+/// are given one after the other, the log says which was later (it counts milliseconds).
+const ORDERS_APART: Duration = Duration::from_millis(2);
 
 /// The service.
 pub(crate) struct Admin(Arc<Inner>);
@@ -154,12 +159,15 @@ fn order(inner: &Inner, json: &[u8], actor: &str) -> anyhow::Result<String> {
                 Command::Release { target } => Some((target.clone(), false)),
                 _ => None,
             };
+            let said = describe(&command);
+            let at = append_to_all(&*inner.shared.log, &Record::Command(command))?;
             if let Some((target, on)) = mark {
                 // A kill holds at the dispatcher before the engine has read it.
-                inner.gate.mark(&[GateMark::Killed { target, on }]).map_err(anyhow::Error::msg)?;
+                let mark = GateMark::Killed { target, on, at };
+                inner.gate.mark(&[mark]).map_err(anyhow::Error::msg)?;
+                // The next order has a later instant in every partition.
+                std::thread::sleep(ORDERS_APART);
             }
-            let said = describe(&command);
-            append_to_all(&*inner.shared.log, &Record::Command(command))?;
             ordered(inner, actor, &said)?;
             Ok(said)
         }

@@ -18,7 +18,7 @@ pub(crate) fn record(log: &dyn Log, clock: &dyn Clock, actor: &str, entry: &Valu
     let text = bounded(entry).to_string();
     let (actor, at) = (actor.into(), clock.now());
     let audit = Command::Audit { actor, at, text: text.as_str().into() };
-    append_to_all(log, &Record::Command(audit))
+    append_to_all(log, &Record::Command(audit)).map(drop)
 }
 
 /// The entry with as many sentences as have room.

@@ -4,7 +4,7 @@ use crate::distributed::Distributed;
 use crate::node::Inner;
 use crate::roles::note;
 use serde_json::{Value, json};
-use sojourn_ports::{LogError, ReadLimit, Topic};
+use sojourn_ports::{Bounds, LogError, ReadLimit, Topic};
 use sojourn_redis::LeaseView;
 
 /// The report (shape in admin.proto).
@@ -25,6 +25,7 @@ pub(crate) fn report(inner: &Inner) -> anyhow::Result<Value> {
         }
     }
     let mut checks = ready(inner);
+    checks.extend(rows.iter().filter_map(refused));
     if let Some(shared) = inner.backend.shared() {
         for (topic, partition, at) in positions.actions() {
             rows.push(row(inner, "dispatcher", topic, partition, Some(at))?);
@@ -79,14 +80,47 @@ fn row(
         Some(at) if lag > Some(0) => waiting(inner, topic, partition, at)?,
         _ => 0,
     };
+    let written = match role {
+        "engine" => sojourn_worker::checkpointed(&*inner.backend.store, partition)?,
+        _ => None,
+    };
+    let age = written.map(|at| inner.shared.clock.now().since(at).0.max(0));
     Ok(json!({
         "role": role,
         "partition": partition,
         "position": at,
+        "first": bounds.first,
         "end": bounds.next,
         "lag": lag,
         "waits_ms": waits,
+        "checkpoint_age_ms": age,
+        "refused": refusal(role, partition, at, bounds),
     }))
+}
+
+/// Why a partition cannot be worked on, as its owner says it at its claim; `None`: it can.
+fn refusal(role: &str, partition: u16, at: Option<u64>, bounds: Bounds) -> Option<String> {
+    if role == "index" {
+        return None; // it goes on where the log begins
+    }
+    let Bounds { first, next, .. } = bounds;
+    let stands = match at {
+        None if first > 0 => "there is no state".to_owned(),
+        Some(at) if at < first || at > next => format!("the state stands at {at}"),
+        _ => return None,
+    };
+    Some(format!(
+        "{stands} and the log holds {first} to {next}: restore a snapshot of {role}/{partition} \
+         at {first} to {next}"
+    ))
+}
+
+/// A partition that is refused is a finding.
+fn refused(row: &Value) -> Option<Value> {
+    let reason = row["refused"].as_str()?;
+    let name = format!("{}/{}", row["role"].as_str()?, row["partition"]);
+    let remedy = "end the processes of that role, then: sojourn restore SNAPSHOT";
+    Some(json!({ "name": name, "ok": false, "detail": reason, "remedy": remedy }))
 }
 
 fn waiting(inner: &Inner, topic: Topic, partition: u16, at: u64) -> anyhow::Result<i64> {

@@ -3,7 +3,7 @@
 use crate::roles::{Backoff, IDLE, Shared, nap, note};
 use crate::tenure::Tenure;
 use sojourn_model::Timestamp;
-use sojourn_ports::{GateMark, MarkKeeper, StateStore, Topic};
+use sojourn_ports::{MarkKeeper, StateStore, Topic};
 use sojourn_redis::LeaseView;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -132,10 +132,8 @@ impl Keeper<'_> {
             return Ok(false);
         }
         for partition in 0..self.shared.log.partitions(Topic::Profiles) {
-            let kills = sojourn_worker::kills(self.store, partition);
-            let kills = kills.map_err(|error| error.to_string())?;
-            let marks: Vec<_> =
-                kills.into_iter().map(|target| GateMark::Killed { target, on: true }).collect();
+            let marks = sojourn_worker::orders(self.store, partition);
+            let marks = marks.map_err(|error| error.to_string())?;
             if !marks.is_empty() {
                 self.gate.post(&marks)?;
             }

@@ -32,6 +32,7 @@ mod secrets;
 mod seen;
 mod serve;
 pub mod simulate;
+pub mod snapshots;
 mod spawn;
 mod storage;
 mod tail;

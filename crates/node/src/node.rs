@@ -17,8 +17,8 @@ use parking_lot::Mutex;
 use sojourn_channels::Prompts;
 use sojourn_gateway::{Gateway, People, Sizes};
 use sojourn_identity::IdentityRules;
-use sojourn_model::{Identifier, ProfileId, Record, Transition, VersionId};
-use sojourn_ports::{Append, Clock, IdentityGraph, Log, MarkKeeper, Topic};
+use sojourn_model::{Identifier, ProfileId, Record, Timestamp, Transition, VersionId};
+use sojourn_ports::{Append, Clock, IdentityGraph, Log, MarkKeeper, ReadLimit, Topic};
 use sojourn_proto::encode_profile_record;
 use sojourn_rules::{Definitions, Files};
 use std::net::SocketAddr;
@@ -28,6 +28,10 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::Runtime;
+
+/// Looks for a record that was just appended, and the pause between two.
+const STAMP_READS: u32 = 20;
+const STAMP_WAIT: Duration = Duration::from_millis(500);
 
 /// How to run a node.
 pub struct NodeOptions {
@@ -472,18 +476,35 @@ fn take_up(
 
 /// Appends `Publish` to every partition and waits until it is durable.
 fn append_publish(log: &dyn Log, version: VersionId, transition: Transition) -> Result<()> {
-    append_to_all(log, &Record::Publish { version, transition })
+    append_to_all(log, &Record::Publish { version, transition }).map(drop)
 }
 
-/// Appends a record to every partition of `profiles`, durable on return.
-pub(crate) fn append_to_all(log: &dyn Log, record: &Record<'_>) -> Result<()> {
+/// Appends a record to every partition of `profiles`, durable on return. The instant at which the
+/// first of them has it.
+pub(crate) fn append_to_all(log: &dyn Log, record: &Record<'_>) -> Result<Timestamp> {
     let mut bytes = Vec::new();
     encode_profile_record(None, false, record, &mut bytes);
     let bytes = Bytes::from(bytes);
     let appends = (0..log.partitions(Topic::Profiles))
         .map(|partition| Append { topic: Topic::Profiles, partition, values: vec![bytes.clone()] })
         .collect();
-    log.append(appends, None)?;
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let done = Box::new(move |offsets| {
+        let _ = tell.send(offsets); // nobody listens when the log has failed
+    });
+    log.append(appends, Some(done))?;
     log.sync()?;
-    Ok(())
+    let offsets: Vec<u64> =
+        told.recv().context("the log does not say where the record stands")??;
+    let offset = *offsets.first().context("the log has no partitions")?;
+    let limit = ReadLimit { records: 1, bytes: 1, durable_only: false };
+    let mut found = Vec::new();
+    for _ in 0..STAMP_READS {
+        log.read(Topic::Profiles, 0, offset, limit, &mut found)?;
+        if let Some(entry) = found.first() {
+            return Ok(entry.log_time);
+        }
+        log.wait(&[(Topic::Profiles, 0, offset)], false, STAMP_WAIT);
+    }
+    bail!("the log has the record but does not show it")
 }

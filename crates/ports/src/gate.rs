@@ -37,12 +37,15 @@ pub enum GateMark {
     Cancelled(ActionId),
     /// A person was erased: nothing approved before goes out.
     Erased(ProfileId),
-    /// A kill switch, on or off.
+    /// A kill switch, on or off. Of two orders about one target the later one holds, whichever comes
+    /// first; of the same instant, the one that stops.
     Killed {
         /// What.
         target: KillTarget,
         /// On (true) or taken back.
         on: bool,
+        /// Log time of the order.
+        at: Timestamp,
     },
 }
 
@@ -117,7 +120,7 @@ pub trait MarkKeeper: Gate {
 
     /// Forgets marks that can concern nobody any more. The caller vouches that every action approved
     /// before `horizon` has been handed over or given up, and that the engine has applied every
-    /// record before it. Kill switches stay.
+    /// record before it. Kill switches stay, and so does when they were taken back.
     fn forget_before(&self, horizon: Timestamp) -> Result<(), String>;
 
     /// Whether marks may have been lost: the gate answers [`GateVerdict::Unreachable`] until

@@ -13,6 +13,7 @@ mod graph;
 mod link;
 pub mod log;
 mod recover;
+pub mod snapshot;
 pub mod state;
 
 pub use clock::Clock;
@@ -21,4 +22,5 @@ pub use graph::{GraphCommit, GraphError, GraphWrite, IdentityGraph, NodeKey};
 pub use link::LinkTrouble;
 pub use log::{Append, Bounds, Done, Entry, Layout, Log, LogError, ReadLimit, Topic};
 pub use recover::{Standing, Unrecoverable, check_recoverable};
+pub use snapshot::{Over, Part, Row, Snapshots};
 pub use state::{Checkpoint, Claim, Space, StateError, StateStore, Write};

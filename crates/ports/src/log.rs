@@ -44,9 +44,9 @@
 //! alone decides, as above.
 //!
 //! Marks for the gate are posted by zombies, too. A revocation, a cancellation and an erasure only
-//! ever close it, at a log time that is the same for both. A kill switch is on or off, and a zombie
-//! or a replay may post an old state of it; a gate that outlives its owners must therefore order
-//! them by the place of their command.
+//! ever close it, at a log time that is the same for both. A kill switch is on or off, and a zombie,
+//! a replay or a partition that lags may post an old state of it; so the gate keeps the log time of
+//! the last order about each target, and an earlier order changes nothing.
 
 use bytes::Bytes;
 use sojourn_model::Timestamp;

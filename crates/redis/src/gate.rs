@@ -78,6 +78,7 @@ fn revocation(kind: &str, value: &str, channel: Option<&str>, purpose: Option<&s
     format!("{kind}\0{value}\0{}\0{}", part(channel), part(purpose))
 }
 
+/// A kill switch; the script keeps when it was taken back under `r` instead of `k`.
 fn kill(target: &KillTarget) -> String {
     match target {
         KillTarget::All => "k\0all".to_owned(),
@@ -117,7 +118,9 @@ fn encoded(mark: &GateMark, now: Timestamp) -> [String; 3] {
         }
         GateMark::Cancelled(action) => ("stop", format!("c\0{action}"), now),
         GateMark::Erased(profile) => ("stop", format!("x\0{profile}"), now),
-        GateMark::Killed { target, on } => (if *on { "stop" } else { "free" }, kill(target), now),
+        GateMark::Killed { target, on, at } => {
+            (if *on { "kill" } else { "free" }, kill(target), *at)
+        }
     };
     [what.to_owned(), field, at.0.to_string()]
 }
@@ -184,10 +187,10 @@ impl RedisGate {
 
     /// Forgets marks that can concern nobody any more (LIM-1): the caller vouches that every action
     /// approved before `horizon` has been handed over or given up, and that the engine has applied
-    /// every record before it. Kill switches stay.
+    /// every record before it. Orders about kill switches stay.
     pub fn forget_before(&self, horizon: Timestamp) -> Result<(), String> {
         self.forget(&|field, [at, _, came]| match field.first() {
-            Some(b'k') => false,
+            Some(b'k' | b'r') => false,
             Some(b'c' | b'x') => came < horizon.0,
             _ => at < horizon.0,
         })

@@ -21,7 +21,7 @@ pub struct RedisGraph {
     known: Mutex<HashMap<u16, (u64, Option<u64>)>>,
 }
 
-const TAG: &str = "graph";
+pub(crate) const TAG: &str = "graph";
 
 /// Splits a stored node.
 fn decode(mut stored: Bytes) -> Result<(u64, Bytes), GraphError> {
@@ -41,9 +41,9 @@ impl RedisGraph {
         Self { client, known: Mutex::default() }
     }
 
-    /// Header and nodes.
-    fn keys(&self) -> [String; 2] {
-        [self.client.key(TAG, "head"), self.client.key(TAG, "nodes")]
+    /// Header, nodes, then a snapshot that is being taken.
+    fn keys(&self) -> [String; 4] {
+        ["head", "nodes", "snapshot", "before"].map(|rest| self.client.key(TAG, rest))
     }
 
     fn write(
@@ -107,7 +107,7 @@ impl IdentityGraph for RedisGraph {
     }
 
     fn read(&self, keys: &[NodeKey]) -> Result<Vec<(u64, Option<Bytes>)>, GraphError> {
-        let [_, hash] = self.keys();
+        let [_, hash, ..] = self.keys();
         let mut nodes = Vec::with_capacity(keys.len());
         for page in keys.chunks(READ_KEYS) {
             let mut command = redis::cmd("HMGET");
@@ -173,7 +173,7 @@ impl IdentityGraph for RedisGraph {
         prefix: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), GraphError> {
-        let [_, hash] = self.keys();
+        let [_, hash, ..] = self.keys();
         let mut keys = Vec::new();
         state::pages(&self.client, &hash, &mut |key, _| {
             if key.starts_with(prefix) {

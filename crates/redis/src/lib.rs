@@ -31,6 +31,7 @@ mod lease;
 mod limits;
 mod script;
 mod sentinel;
+mod snapshot;
 mod state;
 mod trouble;
 
@@ -40,6 +41,7 @@ pub use gate::RedisGate;
 pub use graph::RedisGraph;
 pub use health::Finding;
 pub use lease::{Held, LeaseTurn, LeaseView, RedisLeases};
+pub use snapshot::RedisSnapshots;
 pub use state::RedisStore;
 pub use trouble::trouble;
 
@@ -77,6 +79,11 @@ impl Redis {
     /// The identity-graph port.
     pub fn graph(&self) -> RedisGraph {
         RedisGraph::new(self.0.clone())
+    }
+
+    /// The snapshot port.
+    pub fn snapshots(&self) -> RedisSnapshots {
+        RedisSnapshots::new(self.0.clone())
     }
 
     /// Who does what among several processes.

@@ -18,6 +18,10 @@ pub(crate) const COMMIT_NODES_MAX: usize = 500_000;
 pub(crate) const READ_KEYS: usize = 8_192;
 /// Entries that one page of a scan asks for.
 pub(crate) const SCAN_PAGE: usize = 1_000;
+/// A snapshot that has not read on for so long is over; what was kept for it goes.
+pub(crate) const SNAPSHOT_LEASE: Duration = Duration::from_secs(60);
+/// Rows of a restore that was cut off go after so long.
+pub(crate) const RESTORE_SECONDS: u64 = 86_400;
 /// Attempts of a cluster client at one command.
 pub(crate) const CLUSTER_RETRIES: u32 = 8;
 

@@ -22,6 +22,10 @@ scripts! {
     GATE_STILL = "gate_still";
     GATE_RENEW = "gate_renew";
     GATE_FORGET = "gate_forget";
+    SNAP_BEGIN = "snap_begin";
+    SNAP_PAGE = "snap_page";
+    SNAP_END = "snap_end";
+    RESTORE_END = "restore_end";
     LEASE = "lease";
     LEASE_LEAVE = "lease_leave";
 }

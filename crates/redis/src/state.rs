@@ -25,12 +25,12 @@ pub struct RedisStore {
 }
 
 /// Whether a space is read by range and so has its keys in a sorted set, too.
-fn has_order(space: Space) -> bool {
+pub(crate) fn has_order(space: Space) -> bool {
     !matches!(space, Space::Profile | Space::Wake)
 }
 
 /// Hash tag of an owner: a brace would end the tag early.
-fn tag(owner: &str) -> String {
+pub(crate) fn tag(owner: &str) -> String {
     owner.replace('%', "%25").replace('{', "%7B").replace('}', "%7D")
 }
 
@@ -125,7 +125,7 @@ impl RedisStore {
         Self { client, known: Mutex::default() }
     }
 
-    /// Header, stage, then hash and order of each space.
+    /// Header, stage, then hash and order of each space, then a snapshot that is being taken.
     fn keys(&self, owner: &str) -> Vec<String> {
         let tag = tag(owner);
         let mut keys = vec![self.client.key(&tag, "head"), self.client.key(&tag, "stage")];
@@ -133,6 +133,7 @@ impl RedisStore {
             keys.push(self.client.key(&tag, &(space as u8).to_string()));
             keys.push(self.client.key(&tag, &format!("{}o", space as u8)));
         }
+        keys.extend([self.client.key(&tag, "snapshot"), self.client.key(&tag, "before")]);
         keys
     }
 
@@ -149,7 +150,7 @@ impl RedisStore {
     }
 
     fn owners_key(&self) -> String {
-        self.client.key("owners", "all")
+        owners_key(&self.client)
     }
 
     /// What the script said: done, or why not. Whoever gets an error must claim anew.
@@ -246,6 +247,11 @@ impl RedisStore {
         keys.dedup();
         Ok(keys)
     }
+}
+
+/// The set of every owner's name.
+pub(crate) fn owners_key(client: &Client) -> String {
+    client.key("owners", "all")
 }
 
 /// Walks over a hash: every field that is there all the while is visited at least once.

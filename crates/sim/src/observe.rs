@@ -40,6 +40,7 @@ impl World {
         let mut observed = Observed {
             acknowledged: answered.acknowledged,
             revocations: answered.revocations,
+            halts: answered.halts,
             calls,
             end,
             versions: self.versions.lock().expect("one thread").clone(),

@@ -2,7 +2,8 @@
 
 use sojourn_engine::OwnedTouchpoint;
 use sojourn_model::{
-    Action, ActionId, Decision, Identifier, MergeId, Name, Note, ProfileId, Timestamp, VersionId,
+    Action, ActionId, Decision, Identifier, KillTarget, MergeId, Name, Note, ProfileId, Timestamp,
+    VersionId,
 };
 use sojourn_rules::Definitions;
 use std::collections::BTreeMap;
@@ -57,6 +58,17 @@ pub struct Revocation {
     pub at: Timestamp,
 }
 
+/// A kill switch that was acknowledged to the operator.
+#[derive(Debug, Clone)]
+pub struct Halt {
+    /// Place among calls and acknowledged revocations.
+    pub from: u64,
+    /// Place at which the operator first asked for a release; `None`: it stays.
+    pub until: Option<u64>,
+    /// What it stops.
+    pub target: KillTarget,
+}
+
 /// Rows of a state store, by space and key.
 pub type StateMap = BTreeMap<(u8, Vec<u8>), Vec<u8>>;
 
@@ -89,6 +101,8 @@ pub struct Observed {
     pub calls: Vec<Call>,
     /// Revocations, in order.
     pub revocations: Vec<Revocation>,
+    /// Kill switches, in order.
+    pub halts: Vec<Halt>,
     /// Every version that was published.
     pub versions: BTreeMap<VersionId, Arc<Definitions>>,
     /// Identifier → profile, as the graph says at the end.

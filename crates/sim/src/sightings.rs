@@ -10,13 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 pub type Sightings = BTreeMap<&'static str, u64>;
 
 /// Every event that a full run over many seeds must see.
-pub const WANTED: [&str; 42] = [
+pub const WANTED: [&str; 44] = [
     "a cap was full",
     "a cap was full while a merge was under way",
     "a clock changed during a deferral",
     "a crash lost records that were not durable",
     "a duplicate was logged",
     "a goal was met",
+    "a kill switch was set",
     "a late touchpoint",
     "a message expired",
     "a message was deferred by quiet hours",
@@ -41,6 +42,7 @@ pub const WANTED: [&str; 42] = [
     "an append was refused",
     "an endless chain was cut",
     "consent was missing",
+    "kill, release and kill again, one right after the other",
     "nobody knows whether a message went out",
     "paused with people inside",
     "people merged across partitions",

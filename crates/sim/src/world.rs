@@ -4,7 +4,7 @@
 //! the log syncs, time passes, something breaks. Then the faults stop, everything runs until nothing
 //! is due, and the checkers look at what is left.
 
-use crate::observed::Revocation;
+use crate::observed::{Halt, Revocation};
 use crate::planted::{Edge, planted};
 use crate::provider;
 use crate::random::Random;
@@ -20,9 +20,10 @@ use sojourn_memory::{
     LogFaults, ManualClock, MemoryGate, MemoryLog, MemoryStore, StoreFaults, SyncMode,
 };
 use sojourn_model::{
-    Command, DurationMs, Existing, Name, Record, Timestamp, Transition, VersionId, event_names,
+    Command, DurationMs, Existing, KillTarget, Name, Record, Timestamp, Transition, VersionId,
+    event_names,
 };
-use sojourn_ports::{Append, Clock, Layout, Log, Topic};
+use sojourn_ports::{Append, Clock, GateMark, Layout, Log, Topic};
 use sojourn_proto::{encode_profile_record, encode_touchpoint_record};
 use sojourn_rules::Definitions;
 use sojourn_worker::{DefinitionsSource, PartitionOwner};
@@ -62,6 +63,10 @@ pub(crate) struct Answered {
     pub(crate) revocations: Vec<Revocation>,
     /// Messages refused by the log.
     pub(crate) refused: u64,
+    /// Kill switches that were acknowledged.
+    pub(crate) halts: Vec<Halt>,
+    /// How often a release was asked for.
+    pub(crate) releases: u64,
 }
 
 /// Everything.
@@ -105,6 +110,9 @@ pub(crate) struct World {
     pub(crate) zombies: Vec<Zombie>,
     story: Story,
     paused: bool,
+    killed: Option<KillTarget>,
+    /// Kill, release and kill again have come faster than partitions follow.
+    hasty: bool,
     files: sojourn_rules::Files,
 }
 
@@ -169,6 +177,8 @@ impl World {
             dispatcher: None,
             zombies: Vec::new(),
             paused: false,
+            killed: None,
+            hasty: false,
             files,
             versions: Arc::default(),
             answered: Arc::default(),
@@ -197,7 +207,8 @@ impl World {
         let chance = |often: u16| if flaky { often } else { 0 };
         self.log.set_faults(LogFaults {
             append_unknown: chance(10),
-            short_read: chance(200),
+            // While an operator is in haste, batches end between the orders.
+            short_read: if self.hasty { 1_000 } else { chance(200) },
             rewind_read: chance(50),
         });
         self.store.set_faults(StoreFaults { unknown: chance(30), failed: chance(10) });
@@ -219,6 +230,12 @@ impl World {
     /// One step of the story.
     pub(crate) fn step(&mut self) -> Result<()> {
         self.break_something()?;
+        // A kill switch is on for a while only: most of a story is about what goes out.
+        if self.killed.is_some() && self.random.one_in(30) {
+            self.hasty = false;
+            self.set_flaky(self.faults.flaky);
+            return self.release();
+        }
         if !self.zombies.is_empty() && self.random.one_in(6) {
             return self.turn_zombie();
         }
@@ -329,6 +346,22 @@ impl World {
 
     /// An operator does something.
     fn operate(&mut self) -> Result<()> {
+        if self.killed.is_none() && self.random.one_in(3) {
+            let target = match self.random.below(3) {
+                0 => KillTarget::All,
+                1 => KillTarget::Channel("email".into()),
+                _ => KillTarget::Class("marketing".into()),
+            };
+            self.kill(&target)?;
+            if self.random.one_in(2) {
+                self.hasty = true;
+                self.set_flaky(self.faults.flaky);
+                self.sight("kill, release and kill again, one right after the other");
+                self.release()?;
+                return self.kill(&target);
+            }
+            return Ok(());
+        }
         if self.random.one_in(2) {
             let journey: Name = "cart".into();
             let command =
@@ -356,13 +389,87 @@ impl World {
         self.publish(definitions, Transition::all(existing))
     }
 
+    /// Stops messages: acknowledged once the order is durable and the gate knows it, with the log time
+    /// of the order.
+    fn kill(&mut self, target: &KillTarget) -> Result<()> {
+        let target = target.clone();
+        self.killed = Some(target.clone());
+        self.sight("a kill switch was set");
+        self.say(|| format!("operator: kill {target:?}"));
+        self.clock.advance(DurationMs(1)); // no operator gives two orders in one millisecond
+        let at = self.clock.now();
+        let record = Record::Command(Command::Kill { target: target.clone() });
+        let (answered, gate, seen) =
+            (Arc::clone(&self.answered), Arc::clone(&self.gate), Arc::clone(&self.seen));
+        let releases = self.answered.lock().expect("one thread").releases;
+        let done = Box::new(move |result: Result<Vec<u64>, sojourn_ports::LogError>| {
+            if result.is_err() {
+                return;
+            }
+            gate.try_mark(&[GateMark::Killed { target: target.clone(), on: true, at }]);
+            let mut seen = seen.lock().expect("one thread");
+            seen.order += 1;
+            let halt = Halt { from: seen.order, until: None, target };
+            let mut answered = answered.lock().expect("one thread");
+            // Acknowledged after a release was asked for, it promises nothing.
+            if answered.releases == releases {
+                answered.halts.push(halt);
+            }
+        });
+        self.append_to_all(&record, Some(done))
+    }
+
+    /// Lets messages go again. From here on nobody is promised anything.
+    fn release(&mut self) -> Result<()> {
+        let Some(target) = self.killed.take() else { return Ok(()) };
+        {
+            let mut seen = self.seen.lock().expect("one thread");
+            seen.order += 1;
+            let mut answered = self.answered.lock().expect("one thread");
+            answered.releases += 1;
+            for halt in &mut answered.halts {
+                halt.until.get_or_insert(seen.order);
+            }
+        }
+        self.say(|| format!("operator: release {target:?}"));
+        self.clock.advance(DurationMs(1));
+        let at = self.clock.now();
+        let gate = Arc::clone(&self.gate);
+        let record = Record::Command(Command::Release { target: target.clone() });
+        let done = Box::new(move |result: Result<Vec<u64>, sojourn_ports::LogError>| {
+            if result.is_ok() {
+                gate.try_mark(&[GateMark::Killed { target, on: false, at }]);
+            }
+        });
+        self.append_to_all(&record, Some(done))
+    }
+
     /// The operator lets everything go on.
     pub(crate) fn resume_all(&mut self) -> Result<()> {
         self.paused = false;
+        self.hasty = false;
+        self.set_flaky(false);
+        // An order whose outcome nobody knows is given again, until it is known.
+        for target in [
+            KillTarget::All,
+            KillTarget::Channel("email".into()),
+            KillTarget::Class("marketing".into()),
+        ] {
+            self.killed = Some(target);
+            self.release()?;
+        }
         self.tell_all(&Record::Command(Command::Resume { journey: "cart".into() }))
     }
 
     fn tell_all(&mut self, record: &Record<'_>) -> Result<()> {
+        self.append_to_all(record, None)
+    }
+
+    fn append_to_all(
+        &mut self,
+        record: &Record<'_>,
+        done: Option<sojourn_ports::Done>,
+    ) -> Result<()> {
         let mut bytes = Vec::new();
         encode_profile_record(None, false, record, &mut bytes);
         let appends = (0..PARTITIONS)
@@ -372,7 +479,7 @@ impl World {
                 values: vec![Bytes::from(bytes.clone())],
             })
             .collect();
-        match self.log.append(appends, None) {
+        match self.log.append(appends, done) {
             Ok(()) => Ok(()),
             // The operator is told and orders again, or not.
             Err(_) => Ok(()),

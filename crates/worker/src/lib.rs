@@ -19,8 +19,8 @@ mod owner;
 mod planted;
 
 pub use owner::{
-    DefinitionsSource, OwnerError, OwnerOptions, PartitionOwner, Progress, Settle, kills,
-    owner_name,
+    DefinitionsSource, OwnerError, OwnerOptions, PartitionOwner, Progress, Settle, checkpointed,
+    orders, owner_name,
 };
 pub use planted::Mutation;
 #[cfg(feature = "planted-bugs")]

@@ -12,6 +12,8 @@ pub const APPEND_BYTES_MAX: usize = 16 << 20;
 pub const LOAD_PROFILES_MAX: usize = 8_192;
 /// Requests to settle that wait at most; further ones are refused.
 pub const SETTLE_WAITING_MAX: usize = 1_024;
+/// Targets whose last kill or release is kept; beyond, what was taken back longest ago is forgotten.
+pub const ORDERS_MAX: usize = 4_096;
 
 const _: () = assert!(APPEND_RECORDS_MAX < sojourn_ports::log::limits::APPEND_RECORDS_MAX);
 const _: () = assert!(

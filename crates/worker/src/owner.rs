@@ -9,9 +9,7 @@ use crate::planted::{Mutation, planted};
 use bytes::Bytes;
 use metrics::{counter, gauge};
 use sojourn_engine::{DecodeError, Effects, Limits, Partition, Wake};
-use sojourn_model::{
-    Command, DurationMs, KillTarget, LogPosition, ProfileId, Record, Timestamp, VersionId,
-};
+use sojourn_model::{Command, DurationMs, LogPosition, ProfileId, Record, Timestamp, VersionId};
 use sojourn_ports::{
     Checkpoint, Clock, Entry, Gate, GateMark, Log, LogError, ReadLimit, Space, StateError,
     StateStore, Topic, Write,
@@ -119,7 +117,7 @@ pub enum OwnerError {
     /// The store is empty while the log no longer begins at its beginning.
     #[error(
         "partition {partition}: the store is empty but the log begins at offset {first}; load a \
-         snapshot with `sojourn restore`"
+         snapshot of engine/{partition} at {first} or later with `sojourn restore`"
     )]
     Empty {
         /// Partition.
@@ -130,7 +128,8 @@ pub enum OwnerError {
     /// The store's position is outside the log.
     #[error(
         "partition {partition}: the store stands at offset {position}, the log holds \
-         {first}..{next}; load a snapshot that fits the log with `sojourn restore`"
+         {first}..{next}; load a snapshot of engine/{partition} at {first} to {next} with \
+         `sojourn restore`"
     )]
     Position {
         /// Partition.
@@ -193,17 +192,32 @@ pub fn owner_name(partition: u16) -> String {
 
 /// Key of the engine's own state in [`Space::Meta`].
 const META_ENGINE: &[u8] = b"engine";
+/// Key of the time of the last checkpoint in [`Space::Meta`].
+const META_WRITTEN: &[u8] = b"written";
 /// Key of [`Marks`] in [`Space::Meta`].
 const META_MARKS: &[u8] = b"marks";
 
-/// The kill switches in a partition's last checkpoint: for a gate that has lost its marks.
-pub fn kills(store: &dyn StateStore, partition: u16) -> Result<Vec<KillTarget>, StateError> {
+/// When a partition's last checkpoint was written, by the clock of its owner; `None`: there is none, or
+/// it is of a version that did not say. For `doctor`.
+pub fn checkpointed(
+    store: &dyn StateStore,
+    partition: u16,
+) -> Result<Option<Timestamp>, StateError> {
+    let key = Bytes::from_static(META_WRITTEN);
+    let found = store.get(&owner_name(partition), Space::Meta, &[key])?;
+    let Some(row) = found.into_iter().next().flatten() else { return Ok(None) };
+    let at = postcard::from_bytes(&row).map_err(|error| StateError::Failed(error.to_string()))?;
+    Ok(Some(Timestamp(at)))
+}
+
+/// The last orders about kill switches in a partition's last checkpoint: for a gate that has lost its
+/// marks.
+pub fn orders(store: &dyn StateStore, partition: u16) -> Result<Vec<GateMark>, StateError> {
     let key = Bytes::from_static(META_MARKS);
     let found = store.get(&owner_name(partition), Space::Meta, &[key])?;
     let Some(row) = found.into_iter().next().flatten() else { return Ok(Vec::new()) };
-    let marks: Marks =
-        postcard::from_bytes(&row).map_err(|error| StateError::Failed(error.to_string()))?;
-    Ok(marks.kills().cloned().collect())
+    let marks = Marks::decode(&row).map_err(|error| StateError::Failed(error.to_string()))?;
+    Ok(marks.orders().collect())
 }
 
 struct Owned {
@@ -400,7 +414,7 @@ impl PartitionOwner {
             partition.restore_meta(&bytes).map_err(self.damaged())?;
         }
         if let Some(bytes) = stored.next().flatten() {
-            marks = postcard::from_bytes(&bytes)
+            marks = Marks::decode(&bytes)
                 .map_err(|error| self.damaged()(DecodeError(error.to_string())))?;
         }
         for version in partition.versions() {
@@ -408,8 +422,8 @@ impl PartitionOwner {
         }
         self.restore_wakes(&mut partition)?;
         // The gate begins empty: kill switches that were checkpointed are not read again.
-        for target in marks.kills() {
-            self.output.mark(GateMark::Killed { target: target.clone(), on: true });
+        for order in marks.orders() {
+            self.output.mark(order);
         }
         let (committed_at, epoch) = (self.clock.now(), claim.epoch);
         // The log's end, read after the claim: whoever claims later reads it later. The empty
@@ -557,8 +571,13 @@ impl PartitionOwner {
                 self.owned.as_mut().expect("claimed").partition.install(definitions);
             }
             Record::Command(command) => {
-                if let Some((target, on)) = owned.marks.follow(command) {
-                    self.output.mark(GateMark::Killed { target, on });
+                if let Some(mut order) = owned.marks.follow(command, entry.log_time) {
+                    if let GateMark::Killed { at, .. } = &mut order
+                        && planted(Mutation::OrdersByArrival)
+                    {
+                        *at = self.clock.now();
+                    }
+                    self.output.mark(order);
                 }
             }
             Record::Absorb { .. } => {
@@ -648,6 +667,7 @@ impl PartitionOwner {
         };
         writes.push(meta(META_ENGINE, changed.meta.into()));
         writes.push(meta(META_MARKS, encode(&owned.marks)));
+        writes.push(meta(META_WRITTEN, encode(&now.0)));
         let held = Held { position: owned.next, ..owned.held };
         writes.push(held.write());
         let checkpoint = Checkpoint { position: owned.next, writes };

@@ -9,6 +9,8 @@ sojourn_model::planted_bugs! {
     /// LOG-2: an owner believes what it reads from the store, though a successor may have moved it
     /// on or a stale replica taken it back.
     LoadBelieved,
+    /// CON-2: an owner tells the gate of a kill switch with the time at which it comes to the order.
+    OrdersByArrival,
     /// LOG-2: the state says that something was published before it is.
     PublishAfterCheckpoint,
 }

@@ -3,7 +3,7 @@
 use super::{Globals, Workspace};
 use crate::admin::Admin;
 use crate::exit::Exit;
-use crate::table::{self, cell, inked};
+use crate::table::{self, Cell, cell, inked};
 use crate::term::{self, Ink};
 use crate::workspace;
 use anyhow::Result;
@@ -75,6 +75,25 @@ fn files(dir: &std::path::Path) -> Result<Vec<Value>> {
     ])
 }
 
+/// When the last checkpoint was, or that the partition is refused.
+fn checkpoint(row: &Value) -> Cell {
+    if row["refused"].is_string() {
+        return inked(Ink::Bad, "refused");
+    }
+    match row["checkpoint_age_ms"].as_i64() {
+        Some(age) => cell(ago(age)),
+        None => cell(""),
+    }
+}
+
+/// `800 ms ago`, `12 s ago`, `3 h ago`.
+fn ago(ms: i64) -> String {
+    let steps = [(86_400_000, "days"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")];
+    let found = steps.into_iter().find(|(unit, _)| ms >= 2 * unit);
+    let (unit, name) = found.unwrap_or((1, "ms"));
+    format!("{} {name} ago", ms / unit)
+}
+
 fn show(checks: &[Value], report: &Value) {
     let text = |value: &Value, key: &str| term::clean(value[key].as_str().unwrap_or(""));
     let rows: Vec<_> = checks
@@ -112,14 +131,17 @@ fn show(checks: &[Value], report: &Value) {
                 cell(number("position")),
                 cell(number("end")),
                 if lag == 0 { cell("0") } else { inked(Ink::Warn, number("lag")) },
+                checkpoint(row),
                 cell(text(row, "owner")),
+                cell(row["epoch"].as_u64().map(|epoch| epoch.to_string()).unwrap_or_default()),
             ]
         })
         .collect();
-    let header = ["role", "partition", "position", "end", "behind by", "owner"];
+    let header =
+        ["role", "partition", "position", "end", "behind by", "checkpoint", "owner", "epoch"];
     // On embedded storage this process owns everything.
     let named = partitions.iter().any(|row| row["owner"].is_string());
-    let columns = if named { header.len() } else { header.len() - 1 };
+    let columns = if named { header.len() } else { header.len() - 2 };
     let rows: Vec<_> = rows
         .into_iter()
         .map(|mut row| {

@@ -52,6 +52,14 @@ impl NodeCache {
         }
     }
 
+    /// Forgets everything: other nodes were brought in.
+    pub(crate) fn forget(&mut self) {
+        self.changes += 1;
+        self.young.clear();
+        self.old.clear();
+        self.young_bytes = 0;
+    }
+
     /// Remembers what was committed.
     pub(crate) fn written(&mut self, key: Bytes, node: Node) {
         self.changes += 1;

@@ -37,6 +37,9 @@ impl FjallStore {
 
 impl IdentityGraph for FjallStore {
     fn claim(&self, shard: u16) -> Result<(u64, Option<u64>), GraphError> {
+        if let Some(reason) = self.unclaimable(&shard_name(shard)) {
+            return Err(GraphError::Failed(reason));
+        }
         let claim = self.claim_record(&shard_name(shard)).map_err(|error| failed(&error))?;
         Ok((claim.epoch, claim.position))
     }

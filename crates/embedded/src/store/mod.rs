@@ -12,6 +12,7 @@ mod cache;
 mod commit;
 mod graph;
 mod owners;
+mod snapshot;
 
 use bytes::Bytes;
 use cache::NodeCache;
@@ -157,6 +158,9 @@ fn prefix(owner: &str) -> Vec<u8> {
 impl StateStore for FjallStore {
     fn claim(&self, owner: &str) -> Result<Claim, StateError> {
         limits::check_owner(owner)?;
+        if let Some(reason) = self.unclaimable(owner) {
+            return Err(StateError::Failed(reason));
+        }
         self.claim_record(owner).map_err(|error| failed(&error))
     }
 

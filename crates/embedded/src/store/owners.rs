@@ -15,6 +15,8 @@ const VERSION: &str = "\0version";
 pub(crate) struct Owner {
     pub(crate) epoch: u64,
     pub(crate) position: Option<u64>,
+    /// A restore has begun and has not ended: what is there is a part.
+    pub(crate) restoring: bool,
 }
 
 /// All owners. Its lock is held while a group of commits is checked and written: a claim and a
@@ -36,11 +38,12 @@ pub(crate) fn version_key() -> &'static str {
 }
 
 impl Owner {
-    /// epoch u64 · 0 or 1 · position u64, big-endian.
+    /// epoch u64 · 0 (no position), 1 or 2 (no position, a restore was cut off) · position u64,
+    /// big-endian.
     pub(crate) fn encode(self) -> [u8; 17] {
         let mut bytes = [0; 17];
         bytes[..8].copy_from_slice(&self.epoch.to_be_bytes());
-        bytes[8] = u8::from(self.position.is_some());
+        bytes[8] = if self.restoring { 2 } else { u8::from(self.position.is_some()) };
         bytes[9..].copy_from_slice(&self.position.unwrap_or(0).to_be_bytes());
         bytes
     }
@@ -49,11 +52,11 @@ impl Owner {
         let bytes: &[u8; 17] = bytes.try_into().ok()?;
         let number = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight"));
         let position = match bytes[8] {
-            0 => None,
+            0 | 2 => None,
             1 => Some(number(9)),
             _ => return None,
         };
-        Some(Self { epoch: number(0), position })
+        Some(Self { epoch: number(0), position, restoring: bytes[8] == 2 })
     }
 }
 
@@ -101,6 +104,20 @@ impl FjallStore {
         batch.commit()?;
         owners.all.insert(name.to_owned(), owner);
         Ok(Claim { epoch: owner.epoch, position: owner.position })
+    }
+
+    /// Why an owner cannot be claimed, if it cannot.
+    pub(crate) fn unclaimable(&self, name: &str) -> Option<String> {
+        let restoring = self.owners.lock().all.get(name).is_some_and(|owner| owner.restoring);
+        let name = name.trim_start_matches('\0');
+        restoring.then(|| format!("a restore of {name} was cut off; run `sojourn restore` again"))
+    }
+
+    /// Raises the version of the graph's nodes to what was brought in.
+    pub(crate) fn set_version(&self, version: u64) -> fjall::Result<()> {
+        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
+        batch.insert(&self.records, version_key(), version.to_be_bytes());
+        batch.commit()
     }
 
     /// Positions of the identity graph's shards.

@@ -21,6 +21,8 @@ const CASES: &[Case<Arc<dyn Gate>, ()>] = &[
     ("a cancelled action stays in", |()| true, cancelled),
     ("nothing goes to an erased person", |()| true, erased),
     ("kill switches stop and let go", |()| true, killed),
+    ("the later order about a target holds, in whatever sequence they come", |()| true, ordered),
+    ("an order that an older one overtook waits for permits all the same", |()| true, overtaken),
     ("a mark waits for the permits it concerns", |()| true, waits),
     ("a mark does not wait for others", |()| true, others),
 ];
@@ -143,7 +145,7 @@ fn killed(gate: &mut Arc<dyn Gate>) {
         KillTarget::Journey(name("welcome")),
     ];
     for target in targets {
-        gate.mark(&[GateMark::Killed { target: target.clone(), on: true }]).unwrap();
+        gate.mark(&[kill(&target, true, 200)]).unwrap();
         assert!(!open(gate, |_| {}), "{target:?}");
         let other = open(gate, |query| {
             query.purpose = name("service");
@@ -151,9 +153,53 @@ fn killed(gate: &mut Arc<dyn Gate>) {
             query.journey = name("other");
         });
         assert_eq!(other, target != KillTarget::All);
-        gate.mark(&[GateMark::Killed { target, on: false }]).unwrap();
+        gate.mark(&[kill(&target, false, 300)]).unwrap();
         assert!(open(gate, |_| {}));
     }
+}
+
+fn kill(target: &KillTarget, on: bool, at: i64) -> GateMark {
+    GateMark::Killed { target: target.clone(), on, at: Timestamp(at) }
+}
+
+fn ordered(gate: &mut Arc<dyn Gate>) {
+    let (email, all) = (KillTarget::Channel(name("email")), KillTarget::All);
+    gate.mark(&[kill(&email, true, 100), kill(&email, false, 200)]).unwrap();
+    assert!(open(gate, |_| {}));
+    // A partition that lags comes to the first order only now.
+    gate.post(&[kill(&email, true, 100)]).unwrap();
+    assert!(open(gate, |_| {}), "an old kill after its release");
+    gate.mark(&[kill(&email, true, 300)]).unwrap();
+    gate.post(&[kill(&email, false, 200)]).unwrap();
+    assert!(!open(gate, |_| {}), "an old release after a new kill");
+    gate.post(&[kill(&email, false, 300)]).unwrap();
+    assert!(!open(gate, |_| {}), "of one instant, what stops holds");
+    gate.post(&[kill(&all, false, 400)]).unwrap();
+    assert!(!open(gate, |_| {}), "each target for itself");
+    gate.post(&[kill(&email, false, 301)]).unwrap();
+    assert!(open(gate, |_| {}));
+    gate.post(&[kill(&email, true, 301)]).unwrap();
+    assert!(!open(gate, |_| {}), "of one instant, what stops holds");
+}
+
+fn overtaken(gate: &mut Arc<dyn Gate>) {
+    let permit = ask(gate, &query()).expect("open");
+    gate.post(&[kill(&KillTarget::All, true, 300)]).unwrap();
+    let (tell, told) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let gate = &*gate;
+        scope.spawn(move || {
+            gate.mark(&[kill(&KillTarget::All, true, 200)]).unwrap();
+            tell.send(()).unwrap();
+        });
+        assert!(told.recv_timeout(Duration::from_millis(30)).is_err(), "the permit is out");
+        drop(permit);
+        told.recv_timeout(Duration::from_secs(10)).unwrap();
+    });
+    // What a later release has let go again needs no waiting.
+    gate.post(&[kill(&KillTarget::All, false, 400)]).unwrap();
+    let _held = ask(gate, &query()).expect("released");
+    gate.mark(&[kill(&KillTarget::All, true, 350)]).unwrap();
 }
 
 fn waits(gate: &mut Arc<dyn Gate>) {
@@ -161,7 +207,7 @@ fn waits(gate: &mut Arc<dyn Gate>) {
         revocation("a@x", None, None, 200),
         GateMark::Cancelled(action(1)),
         GateMark::Erased(ProfileId(1)),
-        GateMark::Killed { target: KillTarget::All, on: true },
+        kill(&KillTarget::All, true, 200),
     ];
     for (nth, mark) in marks.into_iter().enumerate() {
         // Each mark would close the gate for the next round: another person each time.
@@ -206,8 +252,8 @@ fn others(gate: &mut Arc<dyn Gate>) {
         revocation("a@x", None, None, 100),
         GateMark::Cancelled(action(2)),
         GateMark::Erased(ProfileId(2)),
-        GateMark::Killed { target: KillTarget::Channel(name("sms")), on: true },
-        GateMark::Killed { target: KillTarget::All, on: false },
+        kill(&KillTarget::Channel(name("sms")), true, 200),
+        kill(&KillTarget::All, false, 200),
     ])
     .unwrap();
     let _second = ask(gate, &query()).expect("asks do not wait for each other");

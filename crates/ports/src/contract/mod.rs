@@ -8,11 +8,13 @@ mod gate;
 mod graph;
 #[expect(clippy::disallowed_methods, reason = "the cases measure how long a wait takes")]
 mod log;
+mod snapshot;
 mod state;
 
 pub use gate::check_gate;
 pub use graph::{GraphCapabilities, GraphFactory, check_graph};
 pub use log::{LogCapabilities, LogFactory, check_log, layout};
+pub use snapshot::{SnapshotHouse, check_snapshots};
 pub use state::{StateCapabilities, StateFactory, check_state};
 
 /// What a suite did. A case that fails panics with its name in the backtrace.

@@ -1,6 +1,8 @@
 -- Sets marks and names the permits that they concern. KEYS: header, marks, permits, sessions.
--- ARGV: time of the caller, then per mark: what ('revoke', 'stop', 'free'), field, instant.
+-- ARGV: time of the caller, then per mark: what ('revoke', 'stop', 'kill', 'free'), field, instant.
 -- Answer: ticket, then ids of permits. A mark is stored as 'instant ticket came'.
+-- Of the orders about a kill switch the latest holds: its field, or the same with 'r' for 'k' when it
+-- was taken back. Of one instant, the one that stops.
 local time = redis.call('TIME')
 local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(micros / 1000)
@@ -9,8 +11,23 @@ local ticket = redis.call('HINCRBY', KEYS[1], 'ticket', 1)
 local set = {}
 for i = 2, #ARGV, 3 do
   local what, field, at = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  if what == 'free' then
-    redis.call('HDEL', KEYS[2], field)
+  local stored = ' ' .. ticket .. ' ' .. ARGV[1]
+  if what == 'kill' or what == 'free' then
+    local freed = 'r' .. string.sub(field, 2)
+    local orders = redis.call('HMGET', KEYS[2], field, freed)
+    local on = orders[1] and tonumber(string.match(orders[1], '^%S+'))
+    local off = orders[2] and tonumber(string.match(orders[2], '^%S+'))
+    if what == 'kill' then
+      if not off or tonumber(at) >= off then
+        if not on or tonumber(at) >= on then redis.call('HSET', KEYS[2], field, at .. stored) end
+        redis.call('HDEL', KEYS[2], freed)
+        set[field] = math.huge
+      end
+    elseif (not on or tonumber(at) > on) and (not off or tonumber(at) >= off) then
+      redis.call('HDEL', KEYS[2], field)
+      redis.call('HSET', KEYS[2], freed, at .. stored)
+      set[field] = nil
+    end
   else
     if what == 'revoke' then
       local old = redis.call('HGET', KEYS[2], field)
@@ -20,7 +37,7 @@ for i = 2, #ARGV, 3 do
     else
       set[field] = math.huge
     end
-    redis.call('HSET', KEYS[2], field, at .. ' ' .. ticket .. ' ' .. ARGV[1])
+    redis.call('HSET', KEYS[2], field, at .. stored)
   end
 end
 local answer = {tostring(ticket)}

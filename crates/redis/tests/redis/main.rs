@@ -8,8 +8,8 @@ use server::{Cluster, Proxy, Server};
 use sojourn_memory::ManualClock;
 use sojourn_model::Timestamp;
 use sojourn_ports::contract::{
-    GraphCapabilities, GraphFactory, StateCapabilities, StateFactory, check_gate, check_graph,
-    check_state,
+    GraphCapabilities, GraphFactory, SnapshotHouse, StateCapabilities, StateFactory, check_gate,
+    check_graph, check_snapshots, check_state,
 };
 use sojourn_ports::{Checkpoint, Clock, Gate, GraphCommit, IdentityGraph, StateStore};
 use sojourn_redis::{Redis, RedisOptions};
@@ -124,6 +124,24 @@ fn the_gate_keeps_its_contract() {
     assert!(report.skipped.is_empty(), "{report:?}");
 }
 
+fn house(url: &str) -> SnapshotHouse {
+    let redis = fresh(url);
+    SnapshotHouse {
+        store: Arc::new(redis.store()),
+        graph: Arc::new(redis.graph()),
+        snapshots: Arc::new(redis.snapshots()),
+    }
+}
+
+#[test]
+fn snapshots_keep_their_contract() {
+    let server = Server::start(&[]);
+    let report = check_snapshots(&mut || house(&server.url()));
+    assert!(report.skipped.is_empty() && report.ran.len() > 10, "{report:?}");
+    let left = server.cli(&["--scan", "--pattern", "*before*"]);
+    assert!(left.trim().is_empty(), "{left}");
+}
+
 /// A cluster; its client alone crashes.
 struct Clustered(Redis);
 
@@ -170,6 +188,8 @@ fn a_cluster_keeps_the_contracts() {
     let can = GraphCapabilities { unknown: false, roll_back: false };
     let report = check_graph(&can, &mut || Box::new(Clustered(fresh(&url))));
     assert_eq!(report.ran.len(), 9, "{report:?}");
+    let report = check_snapshots(&mut || house(&url));
+    assert!(report.skipped.is_empty(), "{report:?}");
     let report = check_gate(&mut || Arc::new(fresh(&url).gate(clock()).unwrap()) as Arc<dyn Gate>);
     assert!(report.skipped.is_empty(), "{report:?}");
 }

@@ -1,9 +1,10 @@
 //! ACT-1: at most one effective dispatch per message. CON-2: no call begins after a revocation that
-//! concerns it was acknowledged, unless a decision that knew the revocation allowed the message.
+//! concerns it was acknowledged, unless a decision that knew the revocation allowed the message; and
+//! none that a kill switch covers.
 
 use super::consent::{self, Until};
 use crate::observed::{Applied, Call, Observed, Revocation, Violation};
-use sojourn_model::{LogPosition, MessageClass, ProfileId};
+use sojourn_model::{KillTarget, LogPosition, MessageClass, ProfileId};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn check(observed: &Observed) -> Vec<Violation> {
@@ -30,7 +31,31 @@ pub(super) fn check(observed: &Observed) -> Vec<Violation> {
         }
     }
     revocations(observed, &mut found);
+    halts(observed, &mut found);
     found
+}
+
+/// Nothing that a kill switch covers begins while it is acknowledged and nobody has asked for a
+/// release, whatever order about it a partition comes to meanwhile.
+fn halts(observed: &Observed, found: &mut Vec<Violation>) {
+    for halt in &observed.halts {
+        let stopped = |call: &&Call| {
+            let action = &call.action;
+            call.order > halt.from
+                && halt.until.is_none_or(|until| call.order < until)
+                && match &halt.target {
+                    KillTarget::All => true,
+                    KillTarget::Class(purpose) => *purpose == action.purpose,
+                    KillTarget::Channel(channel) => *channel == action.channel,
+                    KillTarget::Journey(journey) => *journey == action.journey,
+                }
+        };
+        for call in observed.calls.iter().filter(stopped) {
+            let (id, at, target) = (&call.action.id, call.at, &halt.target);
+            let what = format!("{id} was called at {at:?} after {target:?} was killed");
+            found.push(Violation::new("CON-2", what));
+        }
+    }
 }
 
 fn concerns(revocation: &Revocation, call: &Call) -> bool {
