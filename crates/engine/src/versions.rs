@@ -341,6 +341,9 @@ impl Step<'_> {
         for name in &mut sent {
             *name = transition.step(&journey, name).clone();
         }
+        if mutated(Mutation::MigrationForgetsSends) {
+            sent.clear();
+        }
         let visit = visit.saturating_add(1);
         self.profile.moved.push(Moved { run: id, visit, deferred, sent });
     }
