@@ -114,6 +114,13 @@ def run_case(binary, folder):
             done = subprocess.run(command, capture_output=True, text=True, timeout=CASE_SECONDS_MAX, cwd=scratch)
         except subprocess.TimeoutExpired:
             return [f"no end after {CASE_SECONDS_MAX} s"]
+        refused = folder / "refused.txt"
+        if refused.exists():
+            said = " ".join(done.stderr.split())
+            lacking = [words for words in refused.read_text(encoding="utf-8").splitlines() if words not in said]
+            if done.returncode == 0 or lacking:
+                return [f"exit code {done.returncode}; the error lacks {lacking}:", *done.stderr.strip().splitlines()[-15:]]
+            return []
         if done.returncode != 0:
             return [f"exit code {done.returncode}", *((done.stderr or done.stdout).strip().splitlines()[-15:])]
         try:

@@ -21,10 +21,10 @@ case("ow03-a-send-keeps-its-labels", "W3, 4: a send carries the labels it had wh
      journey(send(tags=["sale"])), [known(), ping("10:00"), publish("10:05"), ping("10:10"), track("Signed Up", "10:20")],
      [yes("10:00"), yes("10:10"), no("cap", "10:20", journey="k")],
      versions={"v2": [journey(send(tags=["other"])), journey(send(tags=["sale"]), name="k", on="Signed Up")]}, caps=[cap(scope={"tag": "sale"})])
-case("ow16-held-out-for-good", "W16, 6: remembered at first use: a smaller share lets nobody out who was held out; with 0 the holdout is off, and its period is kept",
+case("ow16-held-out-for-good", "W16, 6: remembered at first use: a smaller share lets nobody out who was held out; also not with 0; without a holdout they are let out, and its period is kept",
      journey(), [known(), ping("10:00"), publish("10:05"), ping("10:10"), publish("10:15", "off"), ping("10:20"), publish("10:25", "v2"), ping("10:30")],
      [no("holdout", "10:00"), no("holdout", "10:10"), yes("10:20"), no("holdout", "10:30")],
-     versions={"v2": ([journey()], held(0.001)), "off": ([journey()], held(0))}, **held(100))
+     versions={"v2": ([journey()], held(0.001)), "off": ([journey()], {"holdout": None})}, **held(100))
 case("ow16b-a-second-profile-is-no-way-out", "W16, 2: held out if either was",
      journey(), [known(), identify("02-20 13:00", "w", email="w@x.example"), grant("02-20 13:00:01", "w", endpoint="w@x.example"), ping("10:00", "w"),
                  publish("10:05"), {**track("Noop", "11:00"), "anonymousId": "w"}, ping("12:00")],

@@ -230,16 +230,17 @@ def other(channel, reason, when, person="u1", **fields):
 # ---- cases --------------------------------------------------------------------------------------
 
 class Case:
-    def __init__(self, name, note, journeys, events, expected, policy, files, versions=None, end=END):
+    def __init__(self, name, note, journeys, events, expected, policy, files, versions=None, end=END, refused=None):
         self.name, self.note, self.journeys = name, note, journeys
         self.events, self.expected, self.policy, self.files = events, expected, policy, files
-        self.versions, self.end = versions or {}, end
+        self.versions, self.end, self.refused = versions or {}, end, refused
 
     def write_workspace(self, workspace, journeys, policy):
         content = base()
         content["policy.yaml"].update(policy)
         for j in journeys:
             content[f"journeys/{j['journey']}.yaml"] = j
+        content["policy.yaml"] = {key: value for key, value in content["policy.yaml"].items() if value is not None}
         content["templates/t/en.yaml"] = {"subject": "Hello", "body": "en.txt"}
         content["templates/t/en.txt"] = "Hello. {{ links.unsubscribe }}\n"
         for path, change in self.files.items():
@@ -262,11 +263,15 @@ class Case:
         dump = lambda lines: "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in lines)
         (folder / "events.jsonl").write_text(dump(events), encoding="utf-8")
         (folder / "expected.jsonl").write_text(dump(self.expected), encoding="utf-8")
+        if self.refused:
+            (folder / "refused.txt").write_text("".join(f"{words}\n" for words in self.refused), encoding="utf-8")
         (folder / "note.md").write_text(self.note + "\n", encoding="utf-8")
 
 
-def case(name, note, journeys, events, expected, files=None, versions=None, end=END, **policy):
+def case(name, note, journeys, events, expected, files=None, versions=None, end=END, refused=None, **policy):
     """Adds a case; `events` may nest lists (as `known()` returns one).
+
+    `refused`: the run must end with an error that has these words.
 
     `versions`: folders beside the workspace's files for the command `publish`, each with its journeys,
     or with its journeys and what is different in its policy.
@@ -275,4 +280,4 @@ def case(name, note, journeys, events, expected, files=None, versions=None, end=
     for one in events:
         flat += one if isinstance(one, list) else [one]
     journeys = journeys if isinstance(journeys, list) else [journeys]
-    CASES.append(Case(name, note, journeys, flat, expected, policy, files or {}, versions or {}, end))
+    CASES.append(Case(name, note, journeys, flat, expected, policy, files or {}, versions or {}, end, refused))

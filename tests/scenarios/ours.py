@@ -668,5 +668,6 @@ import law_decision  # noqa: E402,F401
 import law_identity  # noqa: E402,F401
 import law_journeys  # noqa: E402,F401
 import law_time  # noqa: E402,F401
+import publishes  # noqa: E402,F401
 import steps  # noqa: E402,F401
 import timing  # noqa: E402,F401

@@ -1,9 +1,11 @@
 //! How long the step alone takes, and how many bytes a person takes in memory: job J1's shares of
 //! events and its three journeys, no log, no identity, no conversion.
 //!
-//! `cargo run --release -p sojourn-engine --example step_speed -- [TOUCHPOINTS] [PEOPLE] [JOURNEYS]`
+//! `cargo run --release -p sojourn-engine --example step_speed -- [TOUCHPOINTS] [PEOPLE] [JOURNEYS] [SEGMENTS] [STEPS]`
 //!
-//! Journeys beyond three begin in every way that there is, and nothing in the input concerns them.
+//! Journeys beyond three begin in every way that there is, and nothing in the input concerns them. Of
+//! the segments one in a hundred asks for what people do here; as many as there may be journeys have
+//! one that waits for it. With STEPS whoever visits the store enters a journey of so many.
 
 use sojourn_engine::{Effect, Effects, Limits, Partition};
 use sojourn_model::{
@@ -62,16 +64,58 @@ const EVENTS: [&str; 6] = [
     "Store Order Completed",
     "Post Engaged",
 ];
-const PROPERTIES: &str = "properties: { category: { type: string, purposes: [service, marketing, feedback] }, cart_id: { type: string, purposes: [service, marketing, feedback] } }";
+const PROPERTIES: &str = "properties: { category: { type: string, purposes: [service, marketing, feedback] }, cart_id: { type: string, purposes: [service, marketing, feedback] }, store_id: { type: string, purposes: [service, marketing, feedback] } }";
+
+/// Journeys on a segment each.
+const WATCHED: usize = 400;
+
+/// Segments, and journeys that wait for the first of them.
+fn more_segments(count: usize, segments: &mut String, files: &mut BTreeMap<String, String>) {
+    for n in 0..count {
+        let event = if n % 100 == 0 { EVENTS[n / 100 % EVENTS.len()] } else { "Post Engaged" };
+        let when = match n % 100 {
+            0 => format!("count('{event}', '{}h') >= {}", 1 + n % 24, 2 + n % 5),
+            1..50 => format!("count('Elsewhere {}', '{}d') >= 2", n % 50, 1 + n % 30),
+            _ => format!("profile.tier == 'tier {n}'"),
+        };
+        *segments += &format!("  many-{n}: {{ when: \"{when}\" }}\n");
+        if n < WATCHED {
+            let text = format!(
+                "journey: many-{n}\npurpose: marketing\nentry: {{ segment: {{ enter: many-{n} }} }}\nsteps:\n  - id: wait\n    wait: 30d\n"
+            );
+            files.insert(format!("journeys/many-{n}.yaml"), text);
+        }
+    }
+}
+
+/// A journey of so many steps, all of which a run passes at once.
+fn long(steps: usize, files: &mut BTreeMap<String, String>) {
+    let mut text =
+        "journey: long\npurpose: service\nentry: { on: Store Visited, reentry: always }\nsteps:\n"
+            .to_owned();
+    for n in 0..steps {
+        text += &format!(
+            "  - id: s{n}\n    branch:\n      - when: event.properties.store_id == 'none-{n}'\n        steps: [ {{ exit: none }} ]\n"
+        );
+    }
+    files.insert("journeys/long.yaml".to_owned(), text);
+}
 
 /// The job's files with so many journeys in all.
-fn files(journeys: usize) -> Files {
+fn files(journeys: usize, more: usize, steps: usize) -> Files {
     let mut plan = "events:\n".to_owned();
     for event in EVENTS {
         plan += &format!("  {event}: {{ channel: web, {PROPERTIES} }}\n");
     }
     let mut segments = "segments:\n  everybody: { when: has(profile.first_name) }\n".to_owned();
     let mut files = BTreeMap::new();
+    more_segments(more, &mut segments, &mut files);
+    if more > 0 {
+        (0..50).for_each(|n| plan += &format!("  Elsewhere {n}: {{ channel: web }}\n"));
+    }
+    if steps > 0 {
+        long(steps, &mut files);
+    }
     for n in OWN.len()..journeys {
         let entry = match n % 6 {
             0 => format!("{{ on: Other {n} }}"),
@@ -263,7 +307,9 @@ fn main() {
     let touchpoints = arguments.next().unwrap_or(1_000_000);
     let people = arguments.next().unwrap_or(100_000);
     let journeys = arguments.next().unwrap_or(3);
-    let compiled = compile(&files(usize::try_from(journeys).expect("a number of journeys")));
+    let [segments, steps] = [0, 0].map(|default| arguments.next().unwrap_or(default));
+    let size = |count: u64| usize::try_from(count).expect("a size");
+    let compiled = compile(&files(size(journeys), size(segments), size(steps)));
     let wrong = compiled.findings.iter().find(|one| one.severity == Severity::Error);
     assert!(wrong.is_none(), "{wrong:?}");
     let definitions = compiled.definitions.expect("no errors");
@@ -282,7 +328,9 @@ fn main() {
     let (written, _) = used();
     let bytes: usize = checkpoint.profiles.iter().map(|(_, bytes)| bytes.len()).sum();
     let (count, persons) = (touchpoints as f64, people as f64);
-    println!("{touchpoints} touchpoints, {people} people, {journeys} journeys");
+    println!(
+        "{touchpoints} touchpoints, {people} people, {journeys} journeys, {segments} segments, {steps} steps"
+    );
     println!("step            {:.2} µs of CPU each", (ended - began) * 1e6 / count);
     println!(
         "in memory       {:.0} bytes a person when known, {:.0} after the day",

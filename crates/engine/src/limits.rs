@@ -38,8 +38,8 @@ pub const GAP_SEARCH_MINUTES: i64 = 180;
 pub const PUT_OFF_ITEMS_MAX: usize = 200;
 /// How long they wait at the most, in milliseconds.
 pub const PUT_OFF_MS: i64 = 30 * 86_400_000;
-/// Depth of segments that name segments.
-pub const SEGMENT_DEPTH_MAX: usize = 8;
+/// Depth of segments that name segments: deeper ones are refused by lint.
+pub use sojourn_rules::limits::SEGMENT_DEPTH_MAX;
 /// Outcomes of messages that a person's fatigue keeps per channel; the oldest go first.
 pub const FATIGUE_POINTS_MAX: usize = 256;
 /// Windows that are joined in search of an instant outside quiet hours.

@@ -36,6 +36,14 @@ sojourn_model::planted_bugs! {
     MergeLosesSends,
     /// TIM-1: a run that a publish moves to another version is lost.
     MigrationLosesRun,
+    /// ACT-1: a run that a publish moves to another version forgets what it has sent.
+    MigrationForgetsSends,
+    /// Semantics 6: an arm is drawn anew when the shares have changed.
+    SplitByShares,
+    /// TIM-1: nothing looks at a segment again when an event leaves its window.
+    SegmentWithoutTimer,
+    /// Semantics 6: candidates that waited for each other go in the order in which they arose.
+    ArbitrationByArrival,
 }
 
 pub(crate) use planted as mutated;

@@ -7,6 +7,7 @@
 //! it began to wait.
 
 use crate::journey::{End, Pinned, Run, RunId, RunState};
+use crate::lost::{Lost, lost};
 use crate::mutation::{Mutation, mutated};
 use crate::profile::Profile;
 use crate::step::Step;
@@ -111,26 +112,55 @@ impl Standing {
             .map(|((journey, version, step), runs)| (journey, *version, StepIndex(*step), *runs))
     }
 
-    /// What would become of them, in the same order, with the id of the step on which they stand. Runs
-    /// of versions that `version` does not know, and of `new` itself, stay.
+    /// What would become of them, in the same order. Runs of versions that `version` does not know,
+    /// and of `new` itself, stay.
     pub fn outlook<'a>(
         &'a self,
         new: &'a Definitions,
         transition: &'a Transition,
         version: &'a dyn Fn(VersionId) -> Option<std::sync::Arc<Definitions>>,
-    ) -> impl Iterator<Item = (&'a Name, VersionId, Name, Fate, u64)> {
+    ) -> impl Iterator<Item = Outlook<'a>> {
         self.iter().map(move |(name, of, step, runs)| {
             let known = version(of);
             let old = known.as_ref().and_then(|definitions| definitions.journey(name));
-            let Some(old) = old else { return (name, of, "?".into(), Fate::Stays, runs) };
-            let fate = if of == new.version {
-                Fate::Stays
-            } else {
-                fate(old, step, new.journey(name).map(|journey| &**journey), transition)
+            let mut outlook = Outlook {
+                journey: name,
+                version: of,
+                step: "?".into(),
+                fate: Fate::Stays,
+                runs,
+                lost: Vec::new(),
             };
-            (name, of, old.step(step).id.clone(), fate, runs)
+            let (Some(before), Some(old)) = (&known, old) else { return outlook };
+            outlook.step = old.step(step).id.clone();
+            if of == new.version {
+                return outlook;
+            }
+            let journey = new.journey(name).map(|journey| &**journey);
+            outlook.fate = fate(old, step, journey, transition);
+            if let (Fate::Moves(to), Some(journey)) = (outlook.fate, journey) {
+                outlook.lost = lost((old, before), (journey, new), to, transition);
+            }
+            outlook
         })
     }
+}
+
+/// What would become of the runs at one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook<'a> {
+    /// Their journey.
+    pub journey: &'a Name,
+    /// The version in which they are.
+    pub version: VersionId,
+    /// The step at which they stand.
+    pub step: Name,
+    /// What would become of them.
+    pub fate: Fate,
+    /// How many they are.
+    pub runs: u64,
+    /// What they would lack in the new version.
+    pub lost: Vec<Lost>,
 }
 
 impl Step<'_> {
@@ -310,6 +340,9 @@ impl Step<'_> {
         }
         for name in &mut sent {
             *name = transition.step(&journey, name).clone();
+        }
+        if mutated(Mutation::MigrationForgetsSends) {
+            sent.clear();
         }
         let visit = visit.saturating_add(1);
         self.profile.moved.push(Moved { run: id, visit, deferred, sent });

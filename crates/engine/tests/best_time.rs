@@ -4,19 +4,7 @@ mod support;
 
 use serde_json::{Value as Json, json};
 use sojourn_engine::decision_line;
-use sojourn_rules::Files;
-use support::{World, compile};
-
-const SOJOURN: &str = r#"
-workspace: hours
-company: { name: Shop, postal_address: "1 Lane, York", privacy_contact: p@shop.example }
-time_zone: Europe/London
-locales: [en]
-sources: [ { id: site, channel: web, kind: segment, write_key: k } ]
-channels:
-  email: { kind: smtp, url: "smtp://127.0.0.1:2525", from: "Shop <hello@shop.example>" }
-storage: { kind: embedded, path: ./data, retention: 400d }
-"#;
+use support::{SOJOURN, World, compile_files};
 
 const PLAN: &str = r#"
 identifiers: [ { kind: customer_id, from: userId, limit: 1 }, { kind: email, from: traits.email, limit: 5 } ]
@@ -40,8 +28,7 @@ fn world(send: &str, policy: &str, zone: &str) -> World {
         ("templates/t/en.yaml", "subject: Hello\nbody: en.txt\n"),
         ("templates/t/en.txt", "Hello."),
     ];
-    let files = files.map(|(path, text)| (path.to_owned(), text.to_owned()));
-    let mut world = World::new(compile(&Files(files.into_iter().collect())), 1);
+    let mut world = World::new(compile_files(files), 1);
     for user in ["u1", "u2"] {
         let time = "2026-03-01T00:00:00Z";
         world.message(&json!({ "type": "identify", "userId": user, "source": "site",

@@ -5,8 +5,7 @@ mod support;
 use serde_json::{Value as Json, json};
 use sojourn_engine::Effect;
 use sojourn_model::{Action, MessageClass, Reason, Value};
-use sojourn_rules::Files;
-use support::{World, compile};
+use support::{World, compile_files};
 
 const SOJOURN: &str = r#"
 workspace: ask
@@ -59,8 +58,7 @@ fn world() -> World {
         ("templates/t/en.yaml", "subject: Hello\nbody: en.txt\n"),
         ("templates/t/en.txt", "{{ run.call.stock.left }} left"),
     ];
-    let files = files.map(|(path, text)| (path.to_owned(), text.to_owned()));
-    let mut world = World::new(compile(&Files(files.into_iter().collect())), 1);
+    let mut world = World::new(compile_files(files), 1);
     world.forgetful = true;
     world
 }

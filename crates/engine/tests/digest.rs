@@ -5,19 +5,7 @@ mod support;
 use serde_json::{Value as Json, json};
 use sojourn_engine::Effect;
 use sojourn_model::Value;
-use sojourn_rules::Files;
-use support::{World, compile};
-
-const SOJOURN: &str = r#"
-workspace: digest
-company: { name: Shop, postal_address: "1 Lane, York", privacy_contact: p@shop.example }
-time_zone: Europe/London
-locales: [en]
-sources: [ { id: site, channel: web, kind: segment, write_key: k } ]
-channels:
-  email: { kind: smtp, url: "smtp://127.0.0.1:2525", from: "Shop <hello@shop.example>" }
-storage: { kind: embedded, path: ./data, retention: 400d }
-"#;
+use support::{SOJOURN, World, compile_files};
 
 const PLAN: &str = r#"
 identifiers: [ { kind: customer_id, from: userId, limit: 1 }, { kind: email, from: traits.email, limit: 5 }, { kind: anonymous_id, from: anonymousId } ]
@@ -47,8 +35,7 @@ fn world(entry: &str, steps: &str, partitions: u16) -> World {
         ("templates/t/en.yaml", "subject: Hello\nbody: en.txt\n"),
         ("templates/t/en.txt", "{% for i in items %}{{ i.properties.n }}{% endfor %}"),
     ];
-    let files = files.map(|(path, text)| (path.to_owned(), text.to_owned()));
-    let mut world = World::new(compile(&Files(files.into_iter().collect())), partitions);
+    let mut world = World::new(compile_files(files), partitions);
     for user in ["u1", "u2"] {
         let time = "2026-03-01T09:00:00Z";
         world.message(&json!({ "type": "identify", "userId": user, "source": "site",

@@ -5,20 +5,10 @@ mod support;
 use serde_json::{Value as Json, json};
 use sojourn_engine::Effect;
 use sojourn_model::{Command, Identifier, IdentifierKind, NoteKind, Record};
-use sojourn_rules::{Definitions, Files};
+use sojourn_rules::Definitions;
 use std::sync::Arc;
-use support::{World, at, compile};
+use support::{SOJOURN, World, at, compile_files};
 
-const SOJOURN: &str = r#"
-workspace: entries
-company: { name: Shop, postal_address: "1 Lane, York", privacy_contact: p@shop.example }
-time_zone: Europe/London
-locales: [en]
-sources: [ { id: site, channel: web, kind: segment, write_key: k } ]
-channels:
-  email: { kind: smtp, url: "smtp://127.0.0.1:2525", from: "Shop <hello@shop.example>" }
-storage: { kind: embedded, path: ./data, retention: 400d }
-"#;
 const PLAN: &str = r"
 events:
   Ping: { channel: web, properties: { n: { type: number } } }
@@ -41,7 +31,7 @@ fn definitions(journeys: &[(&str, &str)]) -> Arc<Definitions> {
         let text = format!("journey: {name}\npurpose: service\n{text}");
         files.push((format!("journeys/{name}.yaml"), text));
     }
-    compile(&Files(files.into_iter().collect()))
+    compile_files(files)
 }
 
 /// One journey `j` with this `entry`.

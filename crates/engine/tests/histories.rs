@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use sojourn_engine::{Effect, decision_line};
 use sojourn_model::{Decision, Outcome, Timestamp};
-use sojourn_rules::{Definitions, Files};
+use sojourn_rules::Definitions;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
-use support::{World, compile};
+use support::{World, compile_files};
 
 const SOJOURN: &str = r#"
 workspace: histories
@@ -105,8 +105,7 @@ static DEFINITIONS: LazyLock<Arc<Definitions>> = LazyLock::new(|| {
         ("templates/t/en.yaml", "subject: Hello\nbody: en.txt\n"),
         ("templates/t/en.txt", "Hello. {{ links.unsubscribe }}"),
     ];
-    let files = files.map(|(path, text)| (path.to_owned(), text.to_owned()));
-    compile(&Files(files.into_iter().collect()))
+    compile_files(files)
 });
 
 #[derive(Debug, Clone)]

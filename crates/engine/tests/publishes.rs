@@ -7,21 +7,10 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use sojourn_engine::{Effect, decision_line};
 use sojourn_model::{Existing, Name, NoteKind, StepMap, Timestamp, Transition};
-use sojourn_rules::{Definitions, Files};
+use sojourn_rules::Definitions;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
-use support::{World, compile};
-
-const SOJOURN: &str = r#"
-workspace: publishes
-company: { name: Shop, postal_address: "1 Lane, York", privacy_contact: p@shop.example }
-time_zone: Europe/London
-locales: [en]
-sources: [ { id: site, channel: web, kind: segment, write_key: k } ]
-channels:
-  email: { kind: smtp, url: "smtp://127.0.0.1:2525", from: "Shop <hello@shop.example>" }
-storage: { kind: embedded, path: ./data, retention: 400d }
-"#;
+use support::{SOJOURN, World, compile_files};
 
 const PLAN: &str = r#"
 identifiers: [ { kind: customer_id, from: userId, limit: 1 }, { kind: anonymous_id, from: anonymousId } ]
@@ -62,8 +51,7 @@ static DEFINITIONS: LazyLock<Vec<Arc<Definitions>>> = LazyLock::new(|| {
             ("templates/t/en.yaml", "subject: Hello\nbody: en.txt\n"),
             ("templates/t/en.txt", "Hello."),
         ];
-        let files = files.map(|(path, text)| (path.to_owned(), text.to_owned()));
-        compile(&Files(files.into_iter().collect()))
+        compile_files(files)
     };
     VERSIONS.iter().map(one).collect()
 });

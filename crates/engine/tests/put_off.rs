@@ -5,19 +5,7 @@ mod support;
 use serde_json::{Value as Json, json};
 use sojourn_engine::{Effect, decision_line};
 use sojourn_model::{Identifier, IdentifierKind, Value};
-use sojourn_rules::Files;
-use support::{World, compile};
-
-const SOJOURN: &str = r#"
-workspace: later
-company: { name: Shop, postal_address: "1 Lane, York", privacy_contact: p@shop.example }
-time_zone: Europe/London
-locales: [en]
-sources: [ { id: site, channel: web, kind: segment, write_key: k } ]
-channels:
-  email: { kind: smtp, url: "smtp://127.0.0.1:2525", from: "Shop <hello@shop.example>" }
-storage: { kind: embedded, path: ./data, retention: 400d }
-"#;
+use support::{SOJOURN, World, compile_files};
 
 const PLAN: &str = r#"
 identifiers: [ { kind: customer_id, from: userId, limit: 1 }, { kind: email, from: traits.email, limit: 5 } ]
@@ -47,8 +35,7 @@ fn world(body: &str, send: &str) -> World {
         ("templates/plain/en.yaml", "subject: Hello\nbody: en.txt\n".to_owned()),
         ("templates/plain/en.txt", "Hello.".to_owned()),
     ];
-    let files = files.map(|(path, text)| (path.to_owned(), text));
-    let mut world = World::new(compile(&Files(files.into_iter().collect())), 1);
+    let mut world = World::new(compile_files(files), 1);
     let time = "2026-03-01T00:00:00Z";
     world.message(&json!({ "type": "identify", "userId": "u1", "source": "site",
         "receivedAt": time, "timestamp": time, "messageId": "i",

@@ -9,7 +9,7 @@ use sojourn_model::{
     Command, Identifier, IdentifierKind, MergeId, NoteKind, ProfileId, Record, Touchpoint,
 };
 use sojourn_rules::Files;
-use support::{World, at, compile};
+use support::{World, at, compile, compile_files};
 
 const SOJOURN: &str = r#"
 workspace: semantics
@@ -50,8 +50,7 @@ fn world(journey: &str, policy: &str, partitions: u16) -> World {
         ("templates/named/en.yaml", "subject: \"Hello {{ profile.first_name }}\"\nbody: en.txt\n"),
         ("templates/named/en.txt", "Hello. {{ links.unsubscribe }}"),
     ];
-    let files = files.map(|(path, text)| (path.to_owned(), text.to_owned()));
-    let mut world = World::new(compile(&Files(files.into_iter().collect())), partitions);
+    let mut world = World::new(compile_files(files), partitions);
     identify(&mut world, "u1", "2026-03-01T09:00:00Z");
     consent(&mut world, "u1", "granted", "2026-03-01T09:00:01Z");
     world

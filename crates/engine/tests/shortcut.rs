@@ -8,20 +8,10 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use sojourn_engine::Effect;
 use sojourn_model::{Identifier, IdentifierKind, Timestamp};
-use sojourn_rules::{Definitions, Files};
+use sojourn_rules::Definitions;
 use std::sync::{Arc, LazyLock};
-use support::{World, compile};
+use support::{SOJOURN, World, compile_files};
 
-const SOJOURN: &str = r#"
-workspace: shortcut
-company: { name: Shop, postal_address: "1 Lane, York", privacy_contact: p@shop.example }
-time_zone: Europe/London
-locales: [en]
-sources: [ { id: site, channel: web, kind: segment, write_key: k } ]
-channels:
-  email: { kind: smtp, url: "smtp://127.0.0.1:2525", from: "Shop <hello@shop.example>" }
-storage: { kind: embedded, path: ./data, retention: 400d }
-"#;
 const PLAN: &str = r"
 events:
   Ping: { channel: web, properties: { n: { type: number } } }
@@ -73,7 +63,7 @@ fn definitions(personalization: bool) -> Arc<Definitions> {
         );
         files.push((format!("journeys/{name}.yaml"), text));
     }
-    compile(&Files(files.into_iter().collect()))
+    compile_files(files)
 }
 
 static WORLDS: LazyLock<[Arc<Definitions>; 2]> =

@@ -5,20 +5,8 @@ mod support;
 
 use serde_json::{Value as Json, json};
 use sojourn_engine::decision_line;
-use sojourn_rules::Files;
 use std::collections::BTreeSet;
-use support::{World, compile};
-
-const SOJOURN: &str = r#"
-workspace: spread
-company: { name: Shop, postal_address: "1 Lane, York", privacy_contact: p@shop.example }
-time_zone: Europe/London
-locales: [en]
-sources: [ { id: site, channel: web, kind: segment, write_key: k } ]
-channels:
-  email: { kind: smtp, url: "smtp://127.0.0.1:2525", from: "Shop <hello@shop.example>" }
-storage: { kind: embedded, path: ./data, retention: 400d }
-"#;
+use support::{SOJOURN, World, compile_files};
 
 const PLAN: &str = r#"
 identifiers: [ { kind: customer_id, from: userId, limit: 1 }, { kind: email, from: traits.email, limit: 5 } ]
@@ -43,8 +31,7 @@ fn world(head: &str, send: &str, policy: &str, customers: usize, partitions: u16
         ("templates/t/en.yaml", "subject: Hello\nbody: en.txt\n"),
         ("templates/t/en.txt", "Hello."),
     ];
-    let files = files.map(|(path, text)| (path.to_owned(), text.to_owned()));
-    let mut world = World::new(compile(&Files(files.into_iter().collect())), partitions);
+    let mut world = World::new(compile_files(files), partitions);
     for number in 0..customers {
         let (user, time) = (format!("u{number}"), "2026-03-01T00:00:00Z");
         let tier = if number % 2 == 0 { "gold" } else { "tin" };

@@ -7,20 +7,9 @@ use sojourn_engine::Effect;
 use sojourn_model::{
     Decision, Existing, NoteKind, Outcome, Reason, StepMap, Timestamp, Transition,
 };
-use sojourn_rules::{Definitions, Files};
+use sojourn_rules::Definitions;
 use std::sync::Arc;
-use support::{World, at, compile};
-
-const SOJOURN: &str = r#"
-workspace: versions
-company: { name: Shop, postal_address: "1 Lane, York", privacy_contact: p@shop.example }
-time_zone: Europe/London
-locales: [en]
-sources: [ { id: site, channel: web, kind: segment, write_key: k } ]
-channels:
-  email: { kind: smtp, url: "smtp://127.0.0.1:2525", from: "Shop <hello@shop.example>" }
-storage: { kind: embedded, path: ./data, retention: 400d }
-"#;
+use support::{SOJOURN, World, at, compile_files};
 
 const PLAN: &str = r#"
 identifiers: [ { kind: customer_id, from: userId, limit: 1 }, { kind: email, from: traits.email, limit: 5 } ]
@@ -54,8 +43,7 @@ fn version_with(entry: &str, steps: &str, policy: &str) -> Arc<Definitions> {
         ("templates/t/en.yaml", "subject: Hello\nbody: en.txt\n"),
         ("templates/t/en.txt", "Hello. {{ links.unsubscribe }}"),
     ];
-    let files = files.map(|(path, text)| (path.to_owned(), text.to_owned()));
-    compile(&Files(files.into_iter().collect()))
+    compile_files(files)
 }
 
 fn world(definitions: &Arc<Definitions>) -> World {

@@ -6,8 +6,8 @@ mod tests;
 
 use sojourn_model::{DurationMs, Name};
 use sojourn_rules::{
-    Cap, CapWindow, Definitions, EventRule, Journey, LintLevel, Occurrences, Reentry, Schedule,
-    Step, Trigger,
+    Cap, CapWindow, Definitions, EventRule, Holdout, Journey, LintLevel, Occurrences, Reentry,
+    Schedule, Step, Trigger,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use steps::{at_cap, kind, step};
@@ -245,9 +245,7 @@ fn policy(old: &Definitions, new: &Definitions, words: &mut Vec<String>) {
     if a.quiet_hours != b.quiet_hours {
         words.push("quiet hours are changed".to_owned());
     }
-    if a.holdout != b.holdout {
-        words.push("the holdout is changed".to_owned());
-    }
+    holdout(a.holdout.as_ref(), b.holdout.as_ref(), words);
     if a.purposes != b.purposes {
         words.push("purposes, topics or their exemptions are changed".to_owned());
     }
@@ -275,6 +273,29 @@ fn policy(old: &Definitions, new: &Definitions, words: &mut Vec<String>) {
     }
     for setting in a.lint.iter().filter(|old| b.lint.iter().all(|new| new.rule != old.rule)) {
         words.push(format!("lint rule {} is back at its own level", setting.rule));
+    }
+}
+
+fn holdout(old: Option<&Holdout>, new: Option<&Holdout>, words: &mut Vec<String>) {
+    let share =
+        |holdout: &Holdout| format!("{}% of {}", holdout.percent, holdout.purposes.join(", "));
+    match (old, new) {
+        (Some(old), Some(new)) if old == new => {}
+        (Some(old), Some(new)) if old.salt == new.salt => words.push(format!(
+            "holdout: {} instead of {}; who is in it or out of it under this salt stays so",
+            share(new),
+            share(old)
+        )),
+        (Some(old), Some(new)) => words.push(format!(
+            "holdout: {} under a new salt instead of {}: everybody is drawn anew",
+            share(new),
+            share(old)
+        )),
+        (None, Some(new)) => words.push(format!("a new holdout: {}", share(new))),
+        (Some(_), None) => {
+            words.push("the holdout ends: who was held out gets messages again".to_owned());
+        }
+        (None, None) => {}
     }
 }
 

@@ -5,13 +5,15 @@
 //!
 //! On shared storage the store may be emptied, and the log must hold all of it: there the content goes
 //! to the topic `definitions` before it goes to the store, and what the store lacks is read from it.
-//! The last record of that topic is the version that holds.
+//! The last version in that topic is the one that holds. Proposals that wait for somebody's approval
+//! stand there, too.
 
 use crate::role::{Role, Roles};
 use crate::workspace::secret;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use sojourn_model::VersionId;
 use sojourn_ports::{Append, Checkpoint, Log, ReadLimit, Space, StateStore, Topic, Write};
 use sojourn_rules::{Definitions, Files, Finding, Severity, Workspace, compile};
@@ -78,11 +80,20 @@ impl DefinitionStore {
         Ok(values)
     }
 
+    /// Writes a record to the topic `definitions`, where there is one; durable on return.
+    fn append(&self, value: Bytes) -> Result<()> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let values = vec![value];
+        log.append(vec![Append { topic: Topic::Definitions, partition: 0, values }], None)?;
+        log.sync()?;
+        Ok(())
+    }
+
     /// The version that holds now, if any was published.
     pub fn current(&self) -> Result<Option<VersionId>> {
         let found = self.store.get(OWNER, Space::Meta, &[Bytes::from_static(CURRENT)])?;
         let Some(value) = found.into_iter().next().flatten() else {
-            let last = self.logged()?.pop();
+            let last = self.logged()?.into_iter().rfind(|record| !is_kept(record));
             return last.map(|json| Ok(decoded(&json)?.version())).transpose();
         };
         let bytes: [u8; 8] = value[..].try_into().context("the current version's id is damaged")?;
@@ -94,7 +105,7 @@ impl DefinitionStore {
         let key = Bytes::copy_from_slice(&version.0.to_be_bytes());
         let found = self.store.get(OWNER, Space::Content, &[key])?;
         let Some(value) = found.into_iter().next().flatten() else {
-            for json in self.logged()?.iter().rev() {
+            for json in self.logged()?.iter().rev().filter(|record| !is_kept(record)) {
                 let files = decoded(json)?;
                 if files.version() == version {
                     return Ok(files);
@@ -125,35 +136,46 @@ impl DefinitionStore {
             return Ok(Published::Refused(result.findings));
         };
         let json = Bytes::from(serde_json::to_vec(files)?);
-        if let Some(log) = &self.log {
-            let values = vec![json.clone()];
-            log.append(vec![Append { topic: Topic::Definitions, partition: 0, values }], None)
-                .context("the files of the workspace do not fit into one record of the log")?;
-            log.sync()?;
-        }
+        self.append(json.clone())
+            .context("the files of the workspace do not fit into one record of the log")?;
         let key = Bytes::copy_from_slice(&definitions.version.0.to_be_bytes());
         self.write(Space::Content, key, Some(json))?;
         self.compiled.lock().insert(definitions.version, Arc::clone(&definitions));
         Ok(Published::Version(definitions, result.findings))
     }
 
-    /// Keeps something beside the versions under a name, or forgets it.
-    pub(crate) fn keep(&self, name: &str, value: Option<Vec<u8>>) -> Result<()> {
+    /// Keeps something in JSON beside the versions under a name, or forgets it.
+    pub(crate) fn keep(&self, name: &str, value: Option<&serde_json::Value>) -> Result<()> {
+        if self.log.is_some() {
+            let kept = Kept { name: name.to_owned(), value: value.cloned() };
+            self.append(Bytes::from(serde_json::to_vec(&KeptRecord { kept })?))
+                .context("it does not fit into one record of the log")?;
+        }
         let key = Bytes::copy_from_slice(name.as_bytes());
+        let value = value.map(serde_json::to_vec).transpose()?;
         self.write(Space::Meta, key, value.map(Bytes::from))
     }
 
-    /// What is kept under names that begin so, in their order.
+    /// What is kept under names that begin so, in their order. Where there is a log, it decides: a
+    /// store that was emptied lacks nothing.
     pub(crate) fn kept(&self, prefix: &str) -> Result<Vec<Vec<u8>>> {
-        let mut found = Vec::new();
+        let mut found = BTreeMap::new();
         self.store.scan(OWNER, Space::Meta, prefix.as_bytes(), None, &mut |key, value| {
             let ours = key.starts_with(prefix.as_bytes());
             if ours {
-                found.push(value.to_vec());
+                found.insert(key.to_vec(), Some(value.to_vec()));
             }
             ours
         })?;
-        Ok(found)
+        for record in self.logged()?.iter().filter(|record| is_kept(record)) {
+            let KeptRecord { kept } =
+                serde_json::from_slice(record).context("the topic `definitions` is damaged")?;
+            if kept.name.starts_with(prefix) {
+                let value = kept.value.as_ref().map(serde_json::to_vec).transpose()?;
+                found.insert(kept.name.into_bytes(), value);
+            }
+        }
+        Ok(found.into_values().flatten().collect())
     }
 
     /// Notes which version holds from now on, for roles that start later.
@@ -161,6 +183,25 @@ impl DefinitionStore {
         let value = Bytes::copy_from_slice(&version.0.to_be_bytes());
         self.write(Space::Meta, Bytes::from_static(CURRENT), Some(value))
     }
+}
+
+/// Something kept beside the versions, as it stands in the log: the last record of a name holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    name: String,
+    /// `None`: forgotten.
+    value: Option<serde_json::Value>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptRecord {
+    kept: Kept,
+}
+
+/// Whether a record of the topic `definitions` is such a thing; the files of a version are texts by
+/// name.
+fn is_kept(record: &[u8]) -> bool {
+    record.starts_with(br#"{"kept":{"#)
 }
 
 fn decoded(json: &[u8]) -> Result<Files> {
@@ -203,4 +244,36 @@ pub fn describe(finding: &Finding) -> String {
         "{}:{}:{}: {} ({}); {}",
         finding.file, finding.line, finding.column, finding.message, finding.rule, finding.remedy
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use sojourn_memory::{ManualClock, MemoryLog, MemoryStore};
+    use sojourn_model::Timestamp;
+    use sojourn_ports::Layout;
+
+    #[test]
+    fn what_is_kept_survives_a_store_that_was_emptied_and_is_no_version() {
+        let clock = Arc::new(ManualClock::new(Timestamp(0)));
+        let log: Arc<dyn Log> = Arc::new(MemoryLog::new(Layout::new(1, 1), clock));
+        let open = || DefinitionStore::open(Arc::new(MemoryStore::new()), Some(Arc::clone(&log)));
+        let first = open();
+        let files = Files([("a.yaml".to_owned(), "a: 1".to_owned())].into());
+        first.append(Bytes::from(serde_json::to_vec(&files).unwrap())).unwrap();
+        first.keep("proposal/1", Some(&json!({ "id": 1 }))).unwrap();
+        first.keep("proposal/2", Some(&json!({ "id": 2 }))).unwrap();
+        first.keep("proposal/2", Some(&json!({ "id": 2, "approvals": ["bo"] }))).unwrap();
+        first.keep("proposal/1", None).unwrap();
+        // Another process, whose store has nothing.
+        let other = open();
+        let kept = [br#"{"approvals":["bo"],"id":2}"#.to_vec()];
+        for store in [&first, &other] {
+            assert_eq!(store.kept("proposal/").unwrap(), kept);
+        }
+        assert!(other.kept("other/").unwrap().is_empty());
+        assert_eq!(other.current().unwrap(), Some(files.version()));
+        assert_eq!(other.files(files.version()).unwrap(), files);
+    }
 }

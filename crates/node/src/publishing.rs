@@ -289,7 +289,7 @@ impl Inner {
 
     fn keep_proposal(&self, proposal: &Proposal) -> Result<()> {
         let name = format!("{PROPOSAL}{}", proposal.id);
-        self.definitions.keep(&name, Some(serde_json::to_vec(proposal)?))?;
+        self.definitions.keep(&name, Some(&serde_json::to_value(proposal)?))?;
         let all = self.proposals()?;
         for old in &all[..all.len().saturating_sub(PROPOSALS_MAX)] {
             self.definitions.keep(&format!("{PROPOSAL}{}", old.id), None)?;

@@ -2,9 +2,12 @@
 
 use anyhow::{Result, bail};
 use serde::Serialize;
-use sojourn_engine::{Fate, Obstacle, Standing};
+use sojourn_engine::{Fate, Lack, Lost, Obstacle, Standing};
 use sojourn_model::{Existing, Name, StepMap, Transition, VersionId};
-use sojourn_rules::{Definitions, Files, Finding, Stranded, impossible_mapping, mapped_by_place};
+use sojourn_rules::{
+    Became, Definitions, Files, Finding, Journey, Lacking, StepIndex, StepKind, Stranded,
+    impossible_mapping, lost_property, mapped_by_place,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -85,6 +88,39 @@ pub(crate) struct Outlook {
     pub(crate) findings: Vec<Finding>,
 }
 
+/// What stands at the place by which people find their step; `None`: it has an id of its own, or the
+/// words say where they go on.
+fn by_place(old: &Journey, new: &Journey, step: &Name, to: StepIndex) -> Option<Became> {
+    let place = |id: &Name| id.starts_with(|first: char| first.is_ascii_digit());
+    if !place(step) || new.step(to).id != *step {
+        return None;
+    }
+    let before = old.step(old.find(step)?);
+    let fitting = |journey: &Journey| -> Vec<Name> {
+        let fitting = journey.steps.iter().filter(|step| says_the_same(&before.kind, &step.kind));
+        fitting.map(|step| step.id.clone()).collect()
+    };
+    let (now, then) = (fitting(new), fitting(old));
+    if says_the_same(&before.kind, &new.step(to).kind) {
+        // One of its kind in both: it is the same step.
+        return (now.len() > 1 || then.len() > 1).then_some(Became::Alike);
+    }
+    Some(match &now[..] {
+        [one] => Became::Elsewhere(one.clone()),
+        _ => Became::Other,
+    })
+}
+
+/// Whether two steps at which people stand do the same, wherever they lead.
+fn says_the_same(a: &StepKind, b: &StepKind) -> bool {
+    match (a, b) {
+        (StepKind::WaitFor(a), StepKind::WaitFor(b)) => {
+            (&a.what, a.timeout) == (&b.what, b.timeout)
+        }
+        (a, b) => a == b,
+    }
+}
+
 impl Outlook {
     /// Of the runs in `standing`, when `new`, made of `files`, goes live by `transition`.
     pub(crate) fn of(
@@ -95,18 +131,23 @@ impl Outlook {
         version: &dyn Fn(VersionId) -> Option<Arc<Definitions>>,
     ) -> Self {
         let mut outlook = Self::default();
-        for (journey, of, step, fate, runs) in standing.outlook(new, transition, version) {
+        for one in standing.outlook(new, transition, version) {
+            let sojourn_engine::Outlook { journey, version: of, step, fate, runs, lost } = one;
             let (word, to) = match fate {
                 Fate::Stays => ("stays", None),
                 Fate::Stops => ("stops", None),
                 Fate::Moves(index) => {
-                    let to = new.journey(journey).map(|journey| journey.step(index).id.clone());
-                    let content = |of: &Definitions| of.journey(journey).map(|one| one.content);
-                    let same = version(of).and_then(|old| content(&old)) == content(new);
-                    if !same && step.starts_with(|first: char| first.is_ascii_digit()) {
-                        outlook.findings.push(mapped_by_place(files, journey, &step, runs));
+                    let old = version(of);
+                    let old = old.as_deref().and_then(|old| old.journey(journey));
+                    let new = new.journey(journey);
+                    if let (Some(old), Some(new)) = (old, new)
+                        && old.content != new.content
+                        && let Some(became) = by_place(old, new, &step, index)
+                    {
+                        let found = mapped_by_place(files, journey, &step, runs, &became);
+                        outlook.findings.push(found);
                     }
-                    ("moves", to)
+                    ("moves", new.map(|new| new.step(index).id.clone()))
                 }
                 Fate::Impossible(obstacle) => {
                     let why = match obstacle {
@@ -118,6 +159,15 @@ impl Outlook {
                     ("impossible", None)
                 }
             };
+            for Lost { step, fields, leads_to } in lost {
+                let lacking = match leads_to {
+                    Lack::Missing => Lacking::Missing,
+                    Lack::Content => Lacking::Content,
+                    Lack::NoDate => Lacking::NoDate,
+                };
+                let found = lost_property(files, journey, &step, &fields, runs, lacking);
+                outlook.findings.push(found);
+            }
             let (journey, version) = (journey.clone(), of.to_string());
             outlook.rows.push(Row { journey, version, step, runs, fate: word, to });
         }

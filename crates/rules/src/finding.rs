@@ -176,7 +176,12 @@ pub(crate) fn suggest<'k>(
     if let Some(name) = nearest(written, known.clone()) {
         return format!("did you mean `{name}`?");
     }
-    let all: Vec<&str> = known.into_iter().take(LISTED_MAX + 1).collect();
+    let mut all: Vec<&str> = Vec::new();
+    for name in known {
+        if all.len() <= LISTED_MAX && !all.contains(&name) {
+            all.push(name);
+        }
+    }
     if all.is_empty() || all.len() > LISTED_MAX {
         return otherwise.to_owned();
     }

@@ -46,6 +46,8 @@ pub use expr::{
 };
 pub use files::Files;
 pub use finding::{Finding, Severity};
-pub use lint::{Stranded, impossible_mapping, mapped_by_place, sends_per_entry};
+pub use lint::{
+    Became, Lacking, Stranded, impossible_mapping, lost_property, mapped_by_place, sends_per_entry,
+};
 pub use load::{compile, liquid_parser};
 pub use resolve::resolve;

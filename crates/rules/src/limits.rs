@@ -23,6 +23,8 @@ pub const JOURNEY_STEPS_MAX: usize = 1_000;
 pub const JOURNEY_DEPTH_MAX: usize = 32;
 /// Segments of a workspace.
 pub const SEGMENTS_MAX: usize = 10_000;
+/// Depth of segments that name segments.
+pub const SEGMENT_DEPTH_MAX: usize = 8;
 /// Templates of a workspace.
 pub const TEMPLATES_MAX: usize = 10_000;
 /// Items that one digest holds.

@@ -5,6 +5,8 @@
 //! [`checkers`] look at what it left; [`planted`] shows that each of them catches what it is for.
 
 pub mod checkers;
+pub mod coverage;
+mod draw;
 mod observe;
 pub mod observed;
 pub mod planted;

@@ -114,7 +114,7 @@ pub fn many(seeds: u64, threads: usize, tell: impl Fn(&Report) + Sync) -> (u64, 
                     let mut total = total.lock().expect("the others tell only");
                     total.0 += u64::from(!report.violations.is_empty());
                     for (what, times) in &report.sightings {
-                        *total.1.entry(what).or_default() += times;
+                        *total.1.entry(what.clone()).or_default() += times;
                     }
                     tell(&report);
                 }

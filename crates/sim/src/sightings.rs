@@ -7,7 +7,7 @@ use sojourn_model::{Decision, NoteKind, Outcome, Reason, Timestamp, event_names}
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rare events by name, counted.
-pub type Sightings = BTreeMap<&'static str, u64>;
+pub type Sightings = BTreeMap<String, u64>;
 
 /// Every event that a full run over many seeds must see.
 pub const WANTED: [&str; 44] = [
@@ -59,9 +59,10 @@ pub const WANTED: [&str; 44] = [
 
 /// Counts in `sightings` what can be seen from the end.
 pub(crate) fn count(observed: &Observed, sightings: &mut Sightings) {
+    crate::coverage::count(observed, sightings);
     let mut sight = |what: &'static str, times: usize| {
         if times > 0 {
-            *sightings.entry(what).or_default() += times as u64;
+            *sightings.entry(what.to_owned()).or_default() += times as u64;
         }
     };
     let reasons = |reason: Reason| {

@@ -44,6 +44,10 @@ pub(crate) struct Story {
     carts: u32,
 }
 
+/// Days that come again soon after a run begins, and one of somebody too young for some laws.
+const BIRTHDAYS: [&str; 5] = ["1990-03-30", "1984-10-26", "1971-03-09", "1992-02-29", "2015-06-12"];
+/// Where people live, at times.
+const COUNTRIES: [&str; 4] = ["GB", "DE", "US", "XX"];
 /// Devices whose name begins so belong to whoever signed in last.
 pub(crate) const SHARED: &str = "shared-";
 /// How far back duplicates of a message reach.
@@ -115,7 +119,9 @@ impl Story {
                 let zone = ZONES[random.below(ZONES.len())];
                 let device = device(random, person);
                 let body = format!(
-                    r#""traits":{{"email":"p{person}@x.example","time_zone":"{zone}"}},"context":{{"device":{{"id":"{device}"}}}}"#
+                    r#""traits":{{"email":"p{person}@x.example","time_zone":"{zone}","birthday":"{}","address":{{"country":"{}"}}}},"context":{{"device":{{"id":"{device}"}}}}"#,
+                    BIRTHDAYS[random.below(BIRTHDAYS.len())],
+                    COUNTRIES[random.below(COUNTRIES.len())],
                 );
                 ("site", "identify", body)
             }
@@ -262,24 +268,27 @@ pub(crate) fn workspace(random: &mut Random, edit: u32) -> Files {
         "quiet_hours: []\n".to_owned()
     } else {
         format!(
-            "quiet_hours:\n  - {{ channels: [email, push], purposes: [marketing, feedback], from: \"{}\", to: \"{}\", then: {} }}\n",
+            "quiet_hours:\n  - {{ channels: [email, push], purposes: [marketing, feedback], from: \"{}\", to: \"{}\", then: {}{} }}\n",
             pick(random, &["21:00", "22:30", "00:30"]),
             pick(random, &["08:00", "06:15", "02:30"]),
-            pick(random, &["defer", "defer", "drop"])
+            pick(random, &["defer", "defer", "drop"]),
+            pick(random, &["", ", ramp: 30m"])
         )
     };
+    caps.push_str(crate::draw::caps(random));
     let holdout = if random.one_in(4) { 20 } else { 0 };
     let mut files = BTreeMap::new();
+    let drawn = crate::draw::add(random, &mut files);
     let mut put = |path: &str, text: String| files.insert(path.to_owned(), text);
     put("sojourn.yaml", SOJOURN.to_owned());
     put("tracking-plan.yaml", PLAN.to_owned());
-    put("segments.yaml", "segments: {}\n".to_owned());
+    put("segments.yaml", crate::draw::SEGMENTS.to_owned());
     put(
         "policy.yaml",
         format!(
             "purposes:\n  marketing: {{ topics: [reminders] }}\n  feedback: {{}}\n  service: {{ exempt: [caps, quiet_hours] }}\n\
-             caps:\n{caps}{quiet}arbitration: {{ window: 0s }}\nholdout: {{ percent: {holdout}, salt: s, purposes: [marketing] }}\n\
-             jurisdictions: none\napprovals: {{ publish: 1 }}\n"
+             caps:\n{caps}{quiet}{drawn}holdout: {{ percent: {holdout}, salt: s, purposes: [marketing] }}\n\
+             approvals: {{ publish: 1 }}\n"
         ),
     );
     let wait = pick(random, &["20m", "1h", "5h"]);
@@ -383,4 +392,6 @@ const PLAN: &str = r#"events:
 attributes:
   time_zone: { type: string, purposes: [service, marketing, feedback] }
   visits: { type: number, purposes: [service, marketing, feedback] }
+  lapses: { type: number, purposes: [service, marketing, feedback] }
+  birthday: { type: date, purposes: [service, marketing, feedback] }
 "#;

@@ -224,7 +224,7 @@ impl World {
 
     /// Counts a rare event.
     pub(crate) fn sight(&mut self, what: &'static str) {
-        *self.sightings.entry(what).or_default() += 1;
+        *self.sightings.entry(what.to_owned()).or_default() += 1;
     }
 
     /// One step of the story.
@@ -376,7 +376,7 @@ impl World {
             if path == "journeys/cart.yaml" {
                 *text = story::edited(&mut self.random, text);
             } else if path.starts_with("journeys/") {
-                *text = text.replace("\nabout: ", "\nabout: edited ");
+                *text = crate::draw::edited(&mut self.random, text);
             }
         }
         let definitions = sojourn_node::compiled(&self.files)?;

@@ -124,7 +124,7 @@ impl World {
             ("an append arrived twice", repeated_appends),
         ] {
             if times > 0 {
-                *self.sightings.entry(what).or_default() += times;
+                *self.sightings.entry(what.to_owned()).or_default() += times;
             }
         }
     }

@@ -106,6 +106,8 @@ impl Step<'_> {
         let policy = self.shared.current.as_ref().map(|current| &current.definitions.policy);
         let class = send.and_then(|send| policy?.purpose(&send.purpose)).map(|(class, _)| class);
         let (entered_at, sequence, origin) = run.order();
+        let by_arrival = mutated(Mutation::ArbitrationByArrival);
+        let (class, send) = if by_arrival { (Some(0), None) } else { (class, send) };
         Some(Rank {
             class: class.unwrap_or(usize::MAX),
             priority: send.map_or(0, |send| send.priority),

@@ -178,7 +178,7 @@ impl Step<'_> {
             _ => None,
         });
         let known = known.and_then(|known| arms.iter().position(|arm| arm.arm == known));
-        if known.is_some() {
+        if known.is_some() && !mutated(Mutation::SplitByShares) {
             return known;
         }
         let salt = format!("{journey}/{name}");

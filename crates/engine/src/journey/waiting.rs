@@ -149,7 +149,7 @@ impl Step<'_> {
     pub(crate) fn next_look(&self, condition: &Condition, pinned: &Pinned) -> Option<Timestamp> {
         let definitions = &pinned.installed.definitions;
         let mut found = Vec::new();
-        windows(&condition.expr, definitions, 0, &mut found);
+        windows(&condition.expr, definitions, &mut found);
         let leaving = found
             .iter()
             .map(|(event, window)| self.profile.history.next_leaving(event, *window, self.now));

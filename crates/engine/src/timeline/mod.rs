@@ -190,6 +190,11 @@ impl History {
         series.points.get(from).map(|point| point.occurred.plus(window))
     }
 
+    /// Names of the events that it keeps, in order.
+    pub(crate) fn events(&self) -> impl Iterator<Item = &Name> {
+        self.series.iter().map(|series| &series.event)
+    }
+
     /// When the newest event that is kept occurred.
     pub(crate) fn newest(&self) -> Option<Timestamp> {
         let last = self.series.iter().filter_map(|series| series.points.last());

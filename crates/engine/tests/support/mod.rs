@@ -23,6 +23,26 @@ pub(crate) fn compile(files: &Files) -> Arc<Definitions> {
     compiled.definitions.expect("no errors")
 }
 
+/// A shop that mails, with one web site.
+pub(crate) const SOJOURN: &str = r#"
+workspace: tests
+company: { name: Shop, postal_address: "1 Lane, York", privacy_contact: p@shop.example }
+time_zone: Europe/London
+locales: [en]
+sources: [ { id: site, channel: web, kind: segment, write_key: k } ]
+channels:
+  email: { kind: smtp, url: "smtp://127.0.0.1:2525", from: "Shop <hello@shop.example>" }
+storage: { kind: embedded, path: ./data, retention: 400d }
+"#;
+
+/// Compiles a workspace of paths and texts.
+pub(crate) fn compile_files(
+    files: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+) -> Arc<Definitions> {
+    let files = files.into_iter().map(|(path, text)| (path.into(), text.into()));
+    compile(&Files(files.collect()))
+}
+
 /// Reads RFC 3339.
 pub(crate) fn at(text: &str) -> Timestamp {
     let at = chrono::DateTime::parse_from_rfc3339(text).unwrap_or_else(|_| panic!("{text}"));

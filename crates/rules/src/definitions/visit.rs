@@ -2,6 +2,7 @@
 
 use super::{Condition, Definitions, EventRule, Journey, StepKind, Trigger, Wait, WaitWhat};
 use crate::expr::Expr;
+use crate::limits::SEGMENT_DEPTH_MAX;
 
 impl Journey {
     /// The rules that end a run: `exit_on`, then `goal`.
@@ -60,5 +61,22 @@ impl Definitions {
         for journey in &self.journeys {
             journey.conditions(&mut |condition| condition.expr.walk(visit));
         }
+    }
+
+    /// Calls `visit` on every node of `expr` and of the segments that it names, and they name.
+    pub fn walk_through(&self, expr: &Expr, visit: &mut dyn FnMut(&Expr)) {
+        self.walk_below(expr, 0, visit);
+    }
+
+    fn walk_below(&self, expr: &Expr, depth: usize, visit: &mut dyn FnMut(&Expr)) {
+        expr.walk(&mut |node| {
+            visit(node);
+            if let Expr::InSegment(name) = node
+                && depth < SEGMENT_DEPTH_MAX
+                && let Some(segment) = self.segments.get(name)
+            {
+                self.walk_below(&segment.when.expr, depth + 1, visit);
+            }
+        });
     }
 }

@@ -4,12 +4,10 @@ use crate::cel::Events;
 use crate::definitions::FieldPlan;
 use crate::expr::{Expr, Root};
 use crate::finding::Source;
+use crate::limits::SEGMENT_DEPTH_MAX;
 use crate::load::Reading;
 use crate::yaml::Place;
 use sojourn_model::Name;
-
-/// Segments that a condition may go through to the data it reads (LIM-1); there are no circles.
-const SEGMENT_DEPTH_MAX: usize = 32;
 
 /// Reports what `expr` reads that was not collected for `purpose`, or is sensitive.
 pub(crate) fn purpose_limitation(

@@ -48,14 +48,98 @@ pub fn impossible_mapping(
     Finding { rule: "impossible-mapping", ..finding(files, journey, message, remedy) }
 }
 
+/// What stands now at the place of a step without an id of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Became {
+    /// One that says the same, and so do others.
+    Alike,
+    /// Another one; theirs stands here.
+    Elsewhere(Name),
+    /// Another one, and theirs is nowhere.
+    Other,
+}
+
 /// `runs` runs go over at a step without an id of its own.
-pub fn mapped_by_place(files: &Files, journey: &Name, step: &Name, runs: u64) -> Finding {
-    let message = format!(
-        "step `{step}` of {journey}, where people stand ({runs}), has no id of its own: it is matched by its place, whatever stands there now"
-    );
-    let remedy = "give steps at which people wait an `id`, and look at the plan before publishing";
-    let found = finding(files, journey, message, remedy.to_owned());
+pub fn mapped_by_place(
+    files: &Files,
+    journey: &Name,
+    step: &Name,
+    runs: u64,
+    became: &Became,
+) -> Finding {
+    let (they, stand) = if runs == 1 { ("it", "1 run stands") } else { ("they", "runs stand") };
+    let stand = if runs == 1 { stand.to_owned() } else { format!("{runs} {stand}") };
+    let (what, remedy) = match became {
+        Became::Alike => (
+            format!("{they} would go on there, though other steps say the same"),
+            format!(
+                "look whether it is the same step, else say where {they} go on with `--map {journey}:{step}=STEP`"
+            ),
+        ),
+        Became::Elsewhere(place) => (
+            format!(
+                "their step moved to `{place}`, and at `{step}` stands another one now, where {they} would go on"
+            ),
+            format!("take them along with `--map {journey}:{step}={place}`"),
+        ),
+        Became::Other => (
+            format!("at that place stands another step now, where {they} would go on"),
+            format!(
+                "say where {they} go on with `--map {journey}:{step}=STEP`, or publish with `--drain {journey}`"
+            ),
+        ),
+    };
+    let message =
+        format!("{stand} at step `{step}` of {journey}, which has no id of its own: {what}");
+    let remedy = format!("{remedy}; give steps at which people wait an `id`");
+    let found = finding(files, journey, message, remedy);
     Finding { rule: "mapped-by-place", severity: Severity::Warning, ..found }
+}
+
+/// What comes of a step of the new version that reads what the old one did not keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lacking {
+    /// Its conditions are false there, its values missing.
+    Missing,
+    /// Its message is refused.
+    Content,
+    /// The run ends.
+    NoDate,
+}
+
+/// `runs` runs that go over come to step `step` of `journey`, which reads `fields` that they lack.
+pub fn lost_property(
+    files: &Files,
+    journey: &Name,
+    step: &Name,
+    fields: &[Name],
+    runs: u64,
+    lacking: Lacking,
+) -> Finding {
+    let list = fields.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
+    let (severity, then, remedy) = match lacking {
+        Lacking::Missing => (
+            Severity::Warning,
+            "conditions that read it are false for them, and values missing",
+            "make sure that this is meant, or publish with",
+        ),
+        Lacking::Content => (
+            Severity::Error,
+            "the template has no default for it, so their message would be refused (content)",
+            "give it a default in the template, or publish with",
+        ),
+        Lacking::NoDate => (
+            Severity::Error,
+            "it is the date that they would wait for, so they would end there (no_date)",
+            "wait for a date that the person has, or publish with",
+        ),
+    };
+    let who = if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") };
+    let message = format!(
+        "step `{step}` of {journey} reads {list}, which the version that {who} entered with did not keep: {then}"
+    );
+    let found = finding(files, journey, message, format!("{remedy} `--drain {journey}`"));
+    Finding { rule: "lost-property", severity, ..found }
 }
 
 /// An error at the journey's place.

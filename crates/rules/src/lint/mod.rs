@@ -23,7 +23,7 @@ pub(crate) use enters::enter_circles;
 pub(crate) use levels::adjustable;
 pub(crate) use levels::{apply as apply_levels, load as load_levels, section};
 pub(crate) use loops::loops;
-pub use mapping::{Stranded, impossible_mapping, mapped_by_place};
+pub use mapping::{Became, Lacking, Stranded, impossible_mapping, lost_property, mapped_by_place};
 pub(crate) use policy::policy;
 pub(crate) use steps::{journey, send, unreachable};
 pub(crate) use templates::templates;

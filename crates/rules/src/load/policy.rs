@@ -244,8 +244,10 @@ fn holdout(table: &Table<'_>, purposes: &[Purpose]) -> Option<Holdout> {
             "add `salt:` with the name of the period, such as \"2026-h2\"",
         );
     }
+    // With 0 nobody new is held out; who was held out under this salt stays so (semantics 6).
+    let means_somebody = percent > 0.0 || !salt.is_empty();
     let holdout = Holdout { percent, salt, purposes: concerned };
     table.get("about");
     table.finish();
-    (percent > 0.0).then_some(holdout)
+    means_somebody.then_some(holdout)
 }

@@ -5,7 +5,7 @@ use crate::cel::{self, Catalog, Events, Expect, Site};
 use crate::definitions::{Policy, Segment};
 use crate::expr::Expr;
 use crate::finding::{Source, suggest};
-use crate::limits::SEGMENTS_MAX;
+use crate::limits::{SEGMENT_DEPTH_MAX, SEGMENTS_MAX};
 use crate::reader::{Table, checked_name};
 use crate::yaml::{Node, Place};
 use sojourn_model::Name;
@@ -45,6 +45,7 @@ pub(super) fn load(
     }
     table.finish();
     refuse_cycles(source, &mut segments, &places);
+    refuse_depth(source, &segments, &places);
     settle_windows(&mut segments);
     for (name, segment) in &segments {
         catalog.segments.insert(name.clone(), segment.when.windowed);
@@ -124,6 +125,30 @@ fn refuse_cycles(
             "remove in_segment from one of the segments in the circle",
         );
         segments.remove(&name);
+    }
+}
+
+/// Nobody would be in a segment that looks through more of them than the engine follows.
+fn refuse_depth(
+    source: Source<'_>,
+    segments: &BTreeMap<Name, Segment>,
+    places: &BTreeMap<Name, Place>,
+) {
+    // Longest chains by length: a segment is in the next level when it names one of this.
+    let mut level: BTreeSet<&Name> = segments.keys().collect();
+    for _ in 0..SEGMENT_DEPTH_MAX {
+        let names_one = |(_, segment): &(&Name, &Segment)| {
+            named(segment).iter().any(|name| level.contains(name))
+        };
+        level = segments.iter().filter(names_one).map(|(name, _)| name).collect();
+    }
+    for name in level {
+        source.error(
+            "limit",
+            places.get(name).copied().unwrap_or(Place::START),
+            format!("segment `{name}` goes through more than {SEGMENT_DEPTH_MAX} segments that name each other"),
+            "write the conditions of the inner ones out",
+        );
     }
 }
 

@@ -6,8 +6,8 @@
 
 use crate::observed::{Observed, Violation};
 use chrono::{Datelike, TimeZone};
-use sojourn_model::{Decision, NoteKind, Outcome, ProfileId, Timestamp};
-use sojourn_rules::{Cap, CapWindow, Definitions};
+use sojourn_model::{Decision, Name, NoteKind, Outcome, ProfileId, Timestamp};
+use sojourn_rules::{Cap, CapWindow, Definitions, StepKind};
 use std::collections::BTreeMap;
 
 enum Item<'a> {
@@ -82,11 +82,13 @@ fn verify(
     if exempt(decision) {
         return;
     }
-    for cap in definitions.policy.caps.iter().filter(|cap| matches(cap, decision)) {
+    for cap in definitions.policy.caps.iter().filter(|cap| matches(observed, cap, decision)) {
         let start = window_start(cap.per, decision);
         let used = ledger
             .iter()
-            .filter(|sent| sent.at.0 > start && sent.at <= decision.at && matches(cap, sent))
+            .filter(|sent| {
+                sent.at.0 > start && sent.at <= decision.at && matches(observed, cap, sent)
+            })
             .filter(|sent| !exempt(sent))
             .filter(|sent| {
                 sent.action.is_none_or(|action| {
@@ -116,8 +118,8 @@ pub(super) fn policy_at<'a>(
     observed.versions.values().next().map(|definitions| &**definitions)
 }
 
-fn matches(cap: &Cap, decision: &Decision) -> bool {
-    let is = |wanted: &Option<sojourn_model::Name>, have: Option<&str>| {
+fn matches(observed: &Observed, cap: &Cap, decision: &Decision) -> bool {
+    let is = |wanted: &Option<Name>, have: Option<&str>| {
         wanted.as_deref().is_none_or(|wanted| have == Some(wanted))
     };
     is(&cap.scope.channel, Some(&decision.channel))
@@ -125,6 +127,19 @@ fn matches(cap: &Cap, decision: &Decision) -> bool {
         && is(&cap.scope.topic, decision.topic.as_deref())
         && is(&cap.scope.journey, Some(&decision.journey))
         && is(&cap.scope.step, Some(&decision.step))
+        && cap.scope.tag.as_ref().is_none_or(|tag| tags(observed, decision).contains(tag))
+}
+
+/// The labels of a message: those of its step in the version that sent it.
+fn tags<'a>(observed: &'a Observed, decision: &Decision) -> &'a [Name] {
+    let of = || {
+        let journey = observed.versions.get(&decision.version)?.journey(&decision.journey)?;
+        match &journey.step(journey.find(&decision.step)?).kind {
+            StepKind::Send(send) => Some(&send.tags[..]),
+            _ => None,
+        }
+    };
+    of().unwrap_or_default()
 }
 
 /// Milliseconds after which a send counts (exclusive).

@@ -2,6 +2,7 @@
 //! the engine whether the engine is right.
 
 mod actions;
+mod arbitration;
 mod calls;
 mod caps;
 mod consent;
@@ -10,6 +11,8 @@ mod identity;
 mod log;
 mod quiet;
 mod runs;
+mod segments;
+mod splits;
 mod timers;
 
 use crate::observed::{Observed, Violation};
@@ -23,7 +26,7 @@ pub struct Checker {
 }
 
 /// Every checker.
-pub const ALL: [Checker; 10] = [
+pub const ALL: [Checker; 13] = [
     Checker { ids: &["LOG-1", "LOG-2", "DET-1", "LIM-1"], check: log::check },
     Checker { ids: &["IDN-1"], check: identity::check },
     Checker { ids: &["CON-1", "CON-3"], check: consent::check },
@@ -34,6 +37,9 @@ pub const ALL: [Checker; 10] = [
     Checker { ids: &["QUI-1"], check: quiet::check },
     Checker { ids: &["TIM-1", "ACT-1"], check: runs::check },
     Checker { ids: &["EXP-1"], check: explained::check },
+    Checker { ids: &["TIM-1"], check: segments::check },
+    Checker { ids: &["SPLIT"], check: splits::check },
+    Checker { ids: &["ARB"], check: arbitration::check },
 ];
 
 /// Everything that does not hold.

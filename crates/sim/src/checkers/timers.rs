@@ -163,7 +163,7 @@ fn elapsed(observed: &Observed, journey: &str, step: &str) -> Vec<(DurationMs, b
     observed.versions.values().filter_map(of).collect()
 }
 
-fn merges(observed: &Observed) -> impl Iterator<Item = (u64, ProfileId, ProfileId)> {
+pub(super) fn merges(observed: &Observed) -> impl Iterator<Item = (u64, ProfileId, ProfileId)> {
     observed.applied.iter().flatten().filter_map(|(offset, _, applied)| match applied {
         Applied::Merge(_, from, into) | Applied::Absorb(_, into, from) => {
             Some((*offset, *from, *into))
