@@ -2,6 +2,7 @@
 """Everything falls, at random moments, under load; afterwards the topics are read and checked.
 
     tests/chaos.py [MINUTES] [SEED]      the long form: three brokers, roles twice (`just chaos`)
+    tests/chaos.py --disk                only the full disk, with which the long form ends
     tests/chaos.py --short               the suite's: one broker, every fault once, about two minutes
 
 Real processes: `sojourn run ROLE`, Kafka, Redis. Faults come one after the other; while they do, messages
@@ -44,6 +45,7 @@ SLACK_SECONDS = 0.05
 # A Redis that lost its last second may not know a revocation of that second (said at the start of the
 # house, which wants `appendfsync always`): those are counted, not judged.
 LOST_SECONDS = 2.5
+DISK_MB = 300
 
 
 class Brokers:
@@ -321,15 +323,71 @@ def run(scratch, minutes, seed, short):
         brokers.down()
 
 
+def disk_full(scratch, seed):
+    """The disk under Kafka and Redis fills up under load; with room again everything goes on."""
+    disk = scratch / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(disk)], capture_output=True, text=True)
+    if mounted.returncode != 0:
+        base.skip("a full disk", f"mounting a tmpfs is not permitted here ({mounted.stderr.strip()})")
+        return
+    brokers = None
+    try:
+        brokers = Brokers(disk / "brokers", 1)
+        sink = base.Sink()
+        server = shared.Shared(scratch / "full", sink, longest_call="5s").make().start()
+        known = set(base.people(server))
+        load = Load(server, base.PEOPLE, seed, leavers=0)
+        load.acknowledged |= known
+        time.sleep(2.0)
+        stuffing = disk / "stuffing"
+        with contextlib.suppress(OSError), open(stuffing, "wb") as file:
+            while True:
+                file.write(bytes(1 << 20))
+        began, refused = time.monotonic(), False
+        while time.monotonic() - began < 40 and not refused:
+            before = len(load.acknowledged)
+            time.sleep(3.0)
+            refused = len(load.acknowledged) == before
+        lives = (pathlib.Path("/proc") / str(brokers.pid("kafka-1"))).exists()
+        check("a full disk: nothing more is acknowledged", refused, f"after {time.monotonic() - began:.0f} s; the broker {'lives' if lives else 'has ended'}; answers {dict(load.statuses)}")
+        stuffing.unlink()
+        for name in ("kafka-1", "redis"):
+            with contextlib.suppress(subprocess.CalledProcessError):
+                brokers.call("kill", name)
+            brokers.call("again", name)
+        before = len(load.acknowledged)
+        began = time.monotonic()
+        while len(load.acknowledged) < before + 50 and time.monotonic() - began < 90:
+            time.sleep(0.5)
+        check("a full disk: with room again messages are taken", len(load.acknowledged) >= before + 50, f"after {time.monotonic() - began:.0f} s")
+        load.end()
+        time.sleep(8.0)
+        base.settled(sink)
+        records = base.everything_once(server, load.acknowledged, "a full disk")
+        decided = collections.Counter(r["run_key"] for r in records if r["kind"] == "decision")
+        check("a full disk: every acknowledged event is decided once (LOG-2)", load.pings and all(decided[k] == 1 for k in load.pings), f"{len(load.pings):,} events")
+        check("a full disk: no action is delivered twice (ACT-1)", sink.total() and not sink.twice(), f"{sink.total():,} deliveries")
+        check("a full disk: SIGTERM ends the process with 0", server.stop() == 0)
+    finally:
+        base.stop_all()
+        if brokers:
+            brokers.down()
+        subprocess.run(["umount", "-l", str(disk)], capture_output=True)
+
+
 def main():
-    words = [word for word in sys.argv[1:] if word != "--short"]
+    words = [word for word in sys.argv[1:] if not word.startswith("--")]
     short = "--short" in sys.argv
     minutes = float(words[0]) if words else 10.0
     seed = int(words[1]) if len(words) > 1 else base.SEED
     print(f"seed {seed}")
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="sojourn-chaos-"))
     try:
-        run(scratch, minutes, seed, short)
+        if "--disk" not in sys.argv:
+            run(scratch, minutes, seed, short)
+        if not short:
+            disk_full(scratch, seed)
     except Exception as error:  # noqa: BLE001: what broke is a failure of the run
         check("chaos ran to its end", False, f"{type(error).__name__}: {error}")
     if "failed" in base.RESULTS:
@@ -341,7 +399,7 @@ def main():
         print(f"logs: {keep}")
     shutil.rmtree(scratch, ignore_errors=True)
     counts = collections.Counter(base.RESULTS)
-    print(f"{counts['passed']} passed, {counts['failed']} failed")
+    print(f"{counts['passed']} passed, {counts['failed']} failed" + (f", {counts['skipped']} skipped" if counts["skipped"] else ""))
     return 1 if counts["failed"] else 0
 
 

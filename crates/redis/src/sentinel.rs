@@ -45,14 +45,18 @@ impl Sentinels {
             return Err(RedisError::from((ErrorKind::Io, what, self.service.clone())));
         };
         let master = Client::open(self.at(host, port))?;
-        let mut connection = master.get_connection_with_timeout(wait)?;
+        let address = master.get_connection_info().addr();
+        let named = |error: RedisError| {
+            let what = "the master that it names";
+            RedisError::from((error.kind(), what, format!("{address}: {error}")))
+        };
+        let mut connection = master.get_connection_with_timeout(wait).map_err(named)?;
         connection.set_read_timeout(Some(wait))?;
         connection.set_write_timeout(Some(wait))?;
-        let role: Value = redis::cmd("ROLE").query(&mut connection)?;
+        let role: Value = redis::cmd("ROLE").query(&mut connection).map_err(named)?;
         if !is_master(&role) {
             let what = "the server that it names is a replica by now";
-            let address = master.get_connection_info().addr().to_string();
-            return Err(RedisError::from((ErrorKind::Io, what, address)));
+            return Err(RedisError::from((ErrorKind::Io, what, address.to_string())));
         }
         Ok(connection)
     }
