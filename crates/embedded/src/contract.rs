@@ -305,11 +305,11 @@ fn a_restore_that_was_cut_off_is_known_after_a_restart() {
     assert!(store.import(&part, 5, Over::Older, &mut rows).is_err());
     let left = stores.killed();
     drop(store);
-    let refused = left.claim("engine/0").unwrap_err().to_string();
+    let refused = StateStore::claim(&*left, "engine/0").unwrap_err().to_string();
     assert!(refused.contains("sojourn restore"), "{refused}");
     let mut once = Some(row(key));
     left.import(&part, 5, Over::Older, &mut || Ok(once.take())).unwrap();
-    assert_eq!(left.claim("engine/0").unwrap().position, Some(5));
+    assert_eq!(StateStore::claim(&*left, "engine/0").unwrap().position, Some(5));
 }
 
 fn row(key: bytes::Bytes) -> Row {
