@@ -37,6 +37,8 @@ ROUNDS = int(os.environ.get("ROUNDS", "3"))
 class Shared(base.Server):
     """`sojourn up` on Kafka and Redis."""
 
+    partitions = PARTITIONS
+
     def __init__(self, folder, sink, **storage):
         super().__init__(folder, sink)
         name = f"t{time.time_ns()}"
@@ -57,7 +59,7 @@ class Shared(base.Server):
         return self.cli("topics", str(self.folder / "ws"), *words)
 
     def make(self):
-        done = self.topics("--partitions", str(PARTITIONS), "--replication", "1")
+        done = self.topics("--partitions", str(self.partitions), "--replication", "1")
         assert done.returncode == 0, done.stdout + done.stderr
         return self
 
@@ -92,8 +94,8 @@ def starts_say_why(folder):
     check("topics: too few copies are named", many.returncode == 1 and "the number of replicas is 1" in many.stdout, many.stdout.strip().splitlines()[:1])
 
 
-def story(server, sink):
-    """The same things happen in the same order, one after the other."""
+def story(server, sink, between=None):
+    """The same things happen in the same order, one after the other; `between` by the round of pings it comes before."""
     connection = http.client.HTTPConnection("127.0.0.1", server.gateway, timeout=20)
     messages = []
     for user in ("ada", "bo", "cy", "di"):
@@ -102,13 +104,18 @@ def story(server, sink):
             "channel": "email", "purpose": "marketing", "state": "denied" if user == "di" else "granted", "endpoint": f"{user}@x.example"}})
     messages.append({"type": "track", "event": "Ping", "anonymousId": "visitor", "properties": {"id": "before-sign-in"}})
     messages.append({"type": "identify", "userId": "bo", "anonymousId": "visitor"})
+    rounds = {}
     for number in range(4):
+        rounds[len(messages)] = number
         for user in ("ada", "bo", "cy", "di", "nobody"):
             messages.append({"type": "track", "event": "Ping", "userId": user, "properties": {"id": f"{user}-{number}"}})
         if number == 1:
             messages.append({"type": "track", "event": "Unsubscribed", "userId": "cy", "properties": {"channel": "email", "purpose": "marketing"}})
     messages.append({"type": "track", "event": "Signed Up", "userId": "ada", "properties": {"plan": "slow"}})
     for number, message in enumerate(messages):
+        if rounds.get(number) in (between or {}):
+            between[rounds[number]]()
+            connection = http.client.HTTPConnection("127.0.0.1", server.gateway, timeout=20)
         if message.get("event") == "Unsubscribed":
             base.settled(sink, 1.5)  # what was approved before is out: what is on its way would be stopped
         status = base.post(connection, f"/v1/{message['type']}", {**message, "messageId": f"m{number}"})
@@ -257,7 +264,7 @@ class Roles(Shared):
         began, wanted = time.monotonic(), {str(self.processes[name].pid) for name in names}
         while time.monotonic() - began < seconds:
             owners = self.owners(role)
-            if len(owners) == PARTITIONS and set(owners.values()) == wanted:
+            if len(owners) == self.partitions and set(owners.values()) == wanted:
                 return time.monotonic() - began
             time.sleep(0.1)
         return None
@@ -392,6 +399,12 @@ def snapshot_and_restore(folder, chance):
     sink.delay = 0.002
     server = Shared(folder, sink, retention=f"{RETENTION_SECONDS}s", longest_call="5s").make().start()
     base.people(server)
+    time.sleep(1.5)
+    # The newest records stay: something comes after everybody's consent.
+    connection = http.client.HTTPConnection("127.0.0.1", server.gateway, timeout=10)
+    for number in range(base.PEOPLE):
+        status = base.post(connection, "/v1/track", {"type": "track", "event": "Noop", "userId": f"u{number}", "messageId": f"before-{number}"})
+        assert status == 200, f"answered {status}"
     end = time.monotonic() + TRIM_SECONDS_MAX
     while time.monotonic() < end:
         rows = partitions_of(server, "engine") + partitions_of(server, "identity")
@@ -438,9 +451,9 @@ def snapshot_and_restore(folder, chance):
     back = len(re.findall(r"^restored engine/\d", done.stdout, re.M))
     check("restore: every partition comes back", done.returncode == 0 and back == PARTITIONS and "restored identity/0" in done.stdout, (done.stdout + done.stderr).strip().splitlines()[-3:])
     server.start()
-    records = base.everything_once(server, acknowledged, "a restored store")
-    time.sleep(base.TIMER_SECONDS + 6)
+    time.sleep(base.TIMER_SECONDS + 6)  # timers, and what was begun by the killed
     base.settled(sink)
+    records = base.everything_once(server, acknowledged, "a restored store")
     delivered_once(sink, load, records, "a restored store")
     check("a restored store: SIGTERM ends the process with 0", server.stop() == 0)
 
@@ -450,6 +463,123 @@ def buckets(folder):
     return ["s3://backups/snapshot"] if os.environ.get("AWS_ENDPOINT_URL") else []
 
 
+def engines_come_and_go(folder, chance):
+    """Two engines, then three, then one, with people inside journeys: the same decisions as one; then under load."""
+    alone = base.Server(folder / "alone", sink := base.Sink())
+    policy(alone)
+    alone.start()
+    # Nobody else's messages count for her caps: her timer may fire at any moment of the story.
+    inside = [{"type": "identify", "userId": "eve", "messageId": "eve-1", "traits": {"email": "eve@x.example"}},
+              {"type": "track", "event": "Consent Changed", "userId": "eve", "messageId": "eve-2", "properties": {
+                  "channel": "email", "purpose": "marketing", "state": "granted", "endpoint": "eve@x.example"}},
+              {"type": "track", "event": "Signed Up", "userId": "eve", "messageId": "eve-3", "properties": {"plan": "inside"}}]
+
+    def enters(server):
+        connection = http.client.HTTPConnection("127.0.0.1", server.gateway, timeout=20)
+        assert base.post(connection, "/v1/batch", {"batch": inside}) == 200
+
+    story(alone, sink, {0: lambda: enters(alone)})
+    time.sleep(base.TIMER_SECONDS)
+    wanted = decided(alone, STORY_DECISIONS + 1)
+    alone.stop()
+
+    sink = base.Sink()
+    house = Roles(folder / "shared", sink, longest_call="5s")
+    house.partitions = 6  # a share for each of three
+    policy(house.make())
+    for name in ("gateway", "channels", "identity", "engine", "engine-2", "dispatcher"):
+        house.begin(name)
+
+    def owned(what, *names):
+        took = house.owned_by("engine", *names)
+        check(f"scale: {what}", took is not None, f"after {took:.1f} s" if took is not None else house.owners())
+
+    def three():
+        house.begin("engine-3")
+        owned("a third engine joins", "engine", "engine-2", "engine-3")
+
+    def one():
+        codes = [house.end(name) for name in ("engine", "engine-3")]
+        check("scale: two of them end with 0", codes == [0, 0], codes)
+        owned("the last one has everything", "engine-2")
+
+    owned("two engines share the partitions", "engine", "engine-2")
+    story(house, sink, {0: lambda: enters(house), 1: three, 2: one})
+    time.sleep(base.TIMER_SECONDS)
+    found = decided(house, STORY_DECISIONS + 1)
+    differ = [pair for pair in zip(wanted, found) if pair[0] != pair[1]]
+    check("scale: decided as by one process (DET-1)", len(wanted) == STORY_DECISIONS + 1 and wanted == found, f"{len(wanted)} and {len(found)} decisions; first difference {differ[:1]}")
+    sink.delay = 0.002
+    acknowledged = set(base.people(house))
+    load = base.Load(house, ping_every=12, timer_every=23)
+    time.sleep(chance.uniform(0.5, 1.0))
+    house.begin("engine")
+    owned("under load a second one joins", "engine", "engine-2")
+    house.begin("engine-3")
+    owned("and a third", "engine", "engine-2", "engine-3")
+    house.end("engine-2")
+    house.end("engine-3")
+    owned("and one has everything again", "engine")
+    time.sleep(chance.uniform(0.5, 1.0))
+    acknowledged |= load.end()
+    time.sleep(base.TIMER_SECONDS + 6)
+    base.settled(sink)
+    records = base.everything_once(house, acknowledged, "scale")
+    # Most are refused by the cap: what was approved went out, once.
+    twice = sink.twice()
+    approved = {r["id"] for r in records if r["kind"] == "decision" and r["outcome"] in ("approve", "reroute")}
+    unknown = {r["action_id"] for r in records if r["kind"] == "delivery" and r["outcome"] == "unknown"}
+    check("scale: no action is delivered twice (ACT-1)", not twice, base.sample(twice))
+    check("scale: what was approved went out", load.statuses[200] > 50 and len(approved) - len(unknown) <= sink.total() <= len(approved),
+          f"{len(approved)} approved, {sink.total()} deliveries, unknown outcomes {len(unknown)}")
+    in_order(records, "scale")
+    for name in ("gateway", "identity", "engine", "dispatcher", "channels"):
+        house.end(name)
+
+
+def in_order(records, what):
+    """Decisions of one person come in the order of their touchpoints."""
+    last, wrong = {}, []
+    for record in records:
+        if record["kind"] == "decision":
+            person = record["profile"]
+            if record["at"] < last.get(person, ""):
+                wrong.append(record["id"])
+            last[person] = max(record["at"], last.get(person, ""))
+    check(f"{what}: each person's decisions are in order", last and not wrong, f"{len(last)} people, out of order {len(wrong)} {base.sample(wrong)}")
+
+
+MANY = 64
+
+
+def many_partitions(folder, chance):
+    """The default number of partitions: start, load, stop."""
+    sink = base.Sink()
+    sink.delay = 0.002
+    server = Shared(folder, sink, longest_call="5s")
+    done = server.topics("--partitions", str(MANY), "--replication", "1")
+    check(f"{MANY} partitions: the topics are made", done.returncode == 0, (done.stdout + done.stderr).strip().splitlines()[-1:])
+    began = time.monotonic()
+    server.start()
+    check(f"{MANY} partitions: every role is ready", True, f"after {time.monotonic() - began:.1f} s")
+    acknowledged = set(base.people(server))
+    load = base.Load(server, ping_every=12, timer_every=61)
+    time.sleep(5.0)
+    server.kill()
+    server.start()
+    time.sleep(2.0)
+    acknowledged |= load.end()
+    time.sleep(base.TIMER_SECONDS + 6)
+    base.settled(sink)
+    rows = partitions_of(server, "engine")
+    check(f"{MANY} partitions: all are owned and caught up", len(rows) == MANY and all(row["owner"] and row["lag"] == 0 for row in rows), f"{sum(row['position'] for row in rows):,} records")
+    records = base.everything_once(server, acknowledged, f"{MANY} partitions")
+    delivered_once(sink, load, records, f"{MANY} partitions")
+    began = time.monotonic()
+    code = server.stop()
+    check(f"{MANY} partitions: SIGTERM ends the process with 0", code == 0, f"after {time.monotonic() - began:.1f} s")
+
+
 PARTS = {
     "starts": lambda folder, chance: starts_say_why(folder),
     "same": lambda folder, chance: same_as_embedded(folder),
@@ -457,6 +587,8 @@ PARTS = {
     "roles": roles_as_processes,
     "fall": brokers_fall,
     "snapshot": snapshot_and_restore,
+    "scale": engines_come_and_go,
+    "many": many_partitions,
 }
 
 

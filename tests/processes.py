@@ -543,6 +543,19 @@ def disk_full(folder, chance):
 DISK_MB = 320
 
 
+def hangs(server):
+    """A server that is there but does not answer is not taken for one that is not there."""
+    file = server.folder / "hangs.snapshot"
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        done = server.cli("snapshot", str(file), "--dir", str(server.folder / "ws"))
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    check("a server that hangs is told as such by `snapshot`", done.returncode == 3 and "does not answer" in done.stderr and not file.exists(), done.stderr.strip()[-200:])
+    done = server.cli("snapshot", str(file), "--dir", str(server.folder / "ws"))
+    check("and once it goes on the snapshot is written", done.returncode == 0 and file.exists(), (done.stdout + done.stderr).strip()[-120:])
+
+
 def main():
     chance = random.Random(SEED)
     print(f"seed {SEED}")
@@ -552,6 +565,7 @@ def main():
         server, _, acknowledged = kill_under_load(scratch / "load", chance)
         second_process(server)
         drain(server, acknowledged)
+        hangs(server)
         torn_tail(server, acknowledged, chance)
         bit_flip(server, acknowledged, chance)
         server.stop(20)

@@ -34,6 +34,9 @@ sojourn_model::planted_bugs! {
     ExitAtEndOfWait,
     /// IDN-1: the absorbed profile's sends are lost in a merge.
     MergeLosesSends,
+    /// IDN-1: what reaches an absorbed profile is not passed on (planted together with a mapping that is
+    /// out of date).
+    TombstoneKeeps,
     /// TIM-1: a run that a publish moves to another version is lost.
     MigrationLosesRun,
     /// ACT-1: a run that a publish moves to another version forgets what it has sent.

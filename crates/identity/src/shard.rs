@@ -9,6 +9,7 @@ use crate::limits;
 use crate::metric_names as names;
 use crate::node::held_key;
 use crate::nodes::{Nodes, read_one};
+use crate::planted::{Mutation, planted};
 use crate::resolve::{Context, Outcome, Resolution, resolve};
 use crate::rules::IdentityRules;
 use bytes::Bytes;
@@ -423,6 +424,14 @@ impl IdentityShard {
                 self.output.letter(entry, "erased", touchpoint.source, "", Bytes::new());
             }
             Outcome::Person(profile) => {
+                let profile = if planted(Mutation::StaleMapping) {
+                    let person = owned.nodes.person(profile);
+                    let person = person.map_err(|source| IdentityError::Graph { shard, source })?;
+                    let last = person.node.as_ref().and_then(|node| node.unions.last());
+                    last.map_or(profile, |union| union.from)
+                } else {
+                    profile
+                };
                 let mut origin = origin;
                 for addressed in resolution.precursors() {
                     let to = addressed.to.partition(self.output.partitions());

@@ -1,6 +1,7 @@
 //! gRPC `AdminService`: what the command line asks of a running node.
 
 use crate::node::{Inner, append_to_all};
+use crate::roles::nap;
 use crate::simulate::{CommandLine, Order, named};
 use crate::{publishing, tail};
 use bytes::Bytes;
@@ -166,7 +167,7 @@ fn order(inner: &Inner, json: &[u8], actor: &str) -> anyhow::Result<String> {
                 let mark = GateMark::Killed { target, on, at };
                 inner.gate.mark(&[mark]).map_err(anyhow::Error::msg)?;
                 // The next order has a later instant in every partition.
-                std::thread::sleep(ORDERS_APART);
+                nap(ORDERS_APART);
             }
             ordered(inner, actor, &said)?;
             Ok(said)

@@ -16,7 +16,6 @@ use sojourn_ports::Space;
 use sojourn_ports::snapshot::{Over, Part, Row, Rows, SnapshotError, Snapshots, Visit, next_rows};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Snapshots of what lies in Redis.
 pub struct RedisSnapshots {
@@ -74,14 +73,6 @@ fn position_of(text: &str) -> Result<Option<u64>, SnapshotError> {
     }
     let wrong = |_| failed(format!("the header has {text:?} for a position"));
     text.parse().map(Some).map_err(wrong)
-}
-
-/// A name that no other snapshot has.
-fn id() -> String {
-    static NTH: AtomicU64 = AtomicU64::new(0);
-    let start = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let start = start.map_or(0, |since| since.as_nanos());
-    format!("{}:{start}:{}", std::process::id(), NTH.fetch_add(1, Ordering::Relaxed))
 }
 
 /// One export that goes on.
@@ -285,13 +276,12 @@ impl Snapshots for RedisSnapshots {
     fn export(&self, part: &Part, visit: &mut Visit<'_>) -> Result<Option<u64>, SnapshotError> {
         let place = Place::of(part);
         let keys = ["snapshot", "before"].map(|rest| self.key(&place, rest));
-        let id = id();
         let lease = SNAPSHOT_LEASE.as_millis().to_string();
-        let args = [id.as_bytes(), lease.as_bytes(), place.position.as_bytes()];
+        let args = [lease.as_bytes(), place.position.as_bytes()];
         let all = [self.key(&place, "head"), keys[0].clone(), keys[1].clone()];
         // Once: run twice after a lost answer, it would meet itself.
-        let begun = self.client.run::<(String, String)>(&script::SNAP_BEGIN, &all, &args);
-        let (verdict, position) = begun.map_err(|error| failed(error.text))?;
+        let begun = self.client.run::<(String, String, String)>(&script::SNAP_BEGIN, &all, &args);
+        let (verdict, position, id) = begun.map_err(|error| failed(error.text))?;
         if verdict != "ok" {
             let reason = "another snapshot of it is being taken, or was cut off a minute ago";
             return Err(SnapshotError::Busy { part: part.clone(), reason: reason.to_owned() });

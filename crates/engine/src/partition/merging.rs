@@ -6,6 +6,7 @@
 
 use super::{At, Partition, Union, Wake};
 use crate::limits::PARKED_NOTED;
+use crate::mutation::{Mutation, planted};
 use crate::profile::{Profile, Stored};
 use crate::{Effects, OwnedRecord};
 use serde::{Deserialize, Serialize};
@@ -255,6 +256,7 @@ impl Partition {
                 let union = Union { id: *id, from: *from, into: *into };
                 self.hand_over(union, Profile::new(*from), position, effects);
             }
+            _ if planted(Mutation::TombstoneKeeps) => {}
             _ => Self::forward(effects, into, OwnedRecord::of(record)),
         }
     }

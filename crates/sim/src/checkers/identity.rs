@@ -3,8 +3,9 @@
 //! In the story every identifier but the shared devices belongs to one person, so the model is a
 //! union-find; contested identifiers are the property tests' of crate `identity`.
 
-use crate::observed::{Observed, Violation};
-use std::collections::BTreeMap;
+use crate::observed::{Applied, Observed, Violation};
+use sojourn_model::ProfileId;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn check(observed: &Observed) -> Vec<Violation> {
     let mut parent: BTreeMap<String, String> = BTreeMap::new();
@@ -56,5 +57,33 @@ pub(super) fn check(observed: &Observed) -> Vec<Violation> {
             found.push(Violation::new("IDN-1", format!("{identifier} leads to nobody")));
         }
     }
+    passed_on(observed, &mut found);
     found
+}
+
+/// What reaches somebody who was absorbed before goes on to somebody else.
+fn passed_on(observed: &Observed, found: &mut Vec<Violation>) {
+    let mut reached: BTreeMap<&str, BTreeSet<ProfileId>> = BTreeMap::new();
+    for (_, _, applied) in observed.applied.iter().flatten() {
+        if let Applied::Touchpoint(profile, touchpoint) = applied {
+            reached.entry(&touchpoint.message_id).or_default().insert(*profile);
+        }
+    }
+    for records in &observed.applied {
+        let mut absorbed = BTreeSet::new();
+        for (_, _, applied) in records {
+            match applied {
+                Applied::Merge(_, from, _) => _ = absorbed.insert(*from),
+                Applied::Touchpoint(profile, touchpoint) if absorbed.contains(profile) => {
+                    let id = &*touchpoint.message_id;
+                    if reached[id].iter().all(|one| absorbed.contains(one)) {
+                        let what =
+                            format!("{id} reached {profile}, who was absorbed, and nobody else");
+                        found.push(Violation::new("IDN-1", what));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
 }
