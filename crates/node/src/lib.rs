@@ -38,6 +38,7 @@ mod tenure;
 mod transition;
 mod why_not;
 mod workspace;
+mod writers;
 
 pub use backend::Backend;
 pub use clock::WallClock;

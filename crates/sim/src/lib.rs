@@ -5,6 +5,7 @@
 //! [`checkers`] look at what it left; [`planted`] shows that each of them catches what it is for.
 
 pub mod checkers;
+mod later;
 mod observe;
 pub mod observed;
 pub mod planted;

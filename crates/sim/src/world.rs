@@ -4,6 +4,7 @@
 //! the log syncs, time passes, something breaks. Then the faults stop, everything runs until nothing
 //! is due, and the checkers look at what is left.
 
+use crate::later::Later;
 use crate::observed::Revocation;
 use crate::planted::{Edge, planted};
 use crate::provider;
@@ -103,6 +104,8 @@ pub(crate) struct World {
     pub(crate) dispatcher: Option<Dispatcher>,
     /// Owners that were replaced and do not know it yet.
     pub(crate) zombies: Vec<Zombie>,
+    /// Checkpoints on their way.
+    pub(crate) aside: Arc<Later>,
     story: Story,
     paused: bool,
     files: sojourn_rules::Files,
@@ -168,6 +171,7 @@ impl World {
             owners: (0..PARTITIONS).map(|_| None).collect(),
             dispatcher: None,
             zombies: Vec::new(),
+            aside: Arc::new(Later::new(random.one_in(2))),
             paused: false,
             files,
             versions: Arc::default(),
@@ -219,6 +223,9 @@ impl World {
     /// One step of the story.
     pub(crate) fn step(&mut self) -> Result<()> {
         self.break_something()?;
+        if self.aside.waiting() > 0 && self.random.one_in(4) {
+            self.write_one();
+        }
         if !self.zombies.is_empty() && self.random.one_in(6) {
             return self.turn_zombie();
         }
