@@ -33,6 +33,9 @@ enum Command {
         /// Journeys in all; nothing in the input concerns those beyond the job's own
         #[arg(long, default_value_t = 3)]
         journeys: usize,
+        /// Small caches everywhere: shows sooner what each further person costs in memory
+        #[arg(long)]
+        small_caches: bool,
     },
     /// Posts the job's touchpoints to a running gateway and reads the server's CPU time
     Http {
@@ -122,13 +125,20 @@ pub fn run(cli: Cli) -> Result<()> {
         span_ms: 86_400_000,
     };
     match cli.command {
-        Command::Engine { touchpoints, people, partitions, resident, no_notes, journeys } => {
+        Command::Engine {
+            touchpoints,
+            people,
+            partitions,
+            resident,
+            no_notes,
+            journeys,
+            small_caches,
+        } => {
             let folder = tempfile::Builder::new().prefix("sojourn-bench-").tempdir_in(".")?;
             let settings = settings(people, touchpoints);
-            engine::run(
-                folder.path(),
-                engine::Run { settings, partitions, resident, notes: !no_notes, journeys },
-            )
+            let notes = !no_notes;
+            let run = engine::Run { settings, partitions, resident, notes, journeys, small_caches };
+            engine::run(folder.path(), run)
         }
         Command::Http { address, key, pid, batch, requests, connections } => {
             let load = http::Load { address, key, pid, batch, requests, connections };

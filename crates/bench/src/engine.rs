@@ -26,6 +26,9 @@ use std::time::{Duration, Instant};
 /// Touchpoints that the pipeline takes at once.
 const BATCH: usize = 1_000;
 
+/// Nodes of a generation of identity's cache where caches are small.
+const SMALL_CACHE_NODES: usize = 20_000;
+
 struct One(Arc<Definitions>);
 
 impl DefinitionsSource for One {
@@ -66,6 +69,9 @@ pub struct Run {
     pub notes: bool,
     /// Journeys in all; nothing in the input concerns those beyond the job's own.
     pub journeys: usize,
+    /// Whether the other caches are small as well, so that they are full soon and memory shows what
+    /// each further person costs.
+    pub small_caches: bool,
 }
 
 /// Runs the job in `folder` and prints the figures.
@@ -74,26 +80,17 @@ pub fn run(folder: &std::path::Path, run: Run) -> Result<()> {
     let mut generator = Generator::new(run.settings);
     let mut batch = Vec::with_capacity(BATCH);
     let began = Instant::now();
-    let (mut known, mut half) = (0u64, (0, 0));
-    let people = u64::from(run.settings.people);
+    let mut known = Known::new(u64::from(run.settings.people));
     while let Some(messages) = generator.prelude() {
         batch.extend(messages);
-        known += 1;
         if batch.len() >= BATCH {
             bench.take(&mut batch)?;
         }
-        if known == people / 2 {
-            half = (known, cpu::resident());
-        }
+        known.one_more();
     }
     bench.take(&mut batch)?;
     bench.finish()?;
-    let resident = cpu::resident();
-    println!(
-        "known: {known} people, {} MB resident; each of the second half added {} bytes",
-        resident >> 20,
-        resident.saturating_sub(half.1) / (known - half.0).max(1)
-    );
+    known.report();
     println!("prelude: {} records in {:.1?}", bench.touchpoints, began.elapsed());
     let (before, resident_before) = (bench.log.stats(), cpu::resident());
     (bench.stages, bench.touchpoints) = (Stages::default(), 0);
@@ -113,6 +110,50 @@ pub fn run(folder: &std::path::Path, run: Run) -> Result<()> {
     bench.report(began.elapsed() - generating, cpu, (before.bytes, resident_before))
 }
 
+/// Memory as people become known: what each of them adds once the caches are full.
+struct Known {
+    people: u64,
+    known: u64,
+    /// Bytes resident after each share of the people.
+    points: Vec<(u64, u64)>,
+}
+
+impl Known {
+    /// Shares of the people after which memory is looked at.
+    const SHARES: u64 = 8;
+
+    fn new(people: u64) -> Self {
+        Self { people, known: 0, points: vec![(0, cpu::resident())] }
+    }
+
+    fn one_more(&mut self) {
+        self.known += 1;
+        let next = self.people * self.points.len() as u64 / Self::SHARES;
+        if self.known == next {
+            self.points.push((self.known, cpu::resident()));
+        }
+    }
+
+    fn report(&self) {
+        for pair in self.points.windows(2) {
+            let [(from, before), (to, after)] = pair else { continue };
+            println!(
+                "known: {to} people, {} MB resident, {} bytes for each of the last {}",
+                after >> 20,
+                after.saturating_sub(*before) / (to - from).max(1),
+                to - from
+            );
+        }
+        let half = self.points.iter().find(|(known, _)| known * 2 >= self.people);
+        if let (Some((from, before)), Some((to, after))) = (half, self.points.last()) {
+            println!(
+                "known: each of the second half added {} bytes",
+                after.saturating_sub(*before) / (to - from).max(1)
+            );
+        }
+    }
+}
+
 impl Bench {
     fn new(folder: &std::path::Path, run: Run) -> Result<Self> {
         let definitions = sojourn_node::compiled(&files_with(run.journeys))?;
@@ -120,7 +161,15 @@ impl Bench {
         let mut options = JournalOptions::new(Layout::new(1, run.partitions));
         options.retention = DurationMs::days(400);
         let log = Arc::new(Journal::open(&folder.join("log"), options, clock.clone())?);
-        let store = Arc::new(FjallStore::open(&folder.join("state"), StoreOptions::default())?);
+        let mut of_store = StoreOptions::default();
+        if run.small_caches {
+            of_store = StoreOptions {
+                cache_bytes: 32 << 20,
+                memtable_bytes: 4 << 20,
+                node_cache_bytes: 8 << 20,
+            };
+        }
+        let store = Arc::new(FjallStore::open(&folder.join("state"), of_store)?);
         let mut record = Vec::new();
         let publish = Record::publish(definitions.version);
         encode_profile_record(None, false, &publish, &mut record);
@@ -137,6 +186,10 @@ impl Bench {
         shard.commit_every = DurationMs(i64::MAX / 4);
         shard.commit_records = 1_000_000;
         shard.commit_nodes = 500_000;
+        if run.small_caches {
+            shard.cache_nodes = SMALL_CACHE_NODES;
+            shard.commit_nodes = SMALL_CACHE_NODES;
+        }
         let identity = IdentityShard::new(log.clone(), store.clone(), clock.clone(), shard)?;
         let source: Arc<dyn DefinitionsSource> = Arc::new(One(definitions.clone()));
         let owners = (0..run.partitions)
@@ -144,7 +197,8 @@ impl Bench {
                 let mut options = OwnerOptions::new(partition);
                 options.checkpoint_every = DurationMs(i64::MAX / 4);
                 options.checkpoint_records = 2_000_000 / u64::from(run.partitions);
-                options.checkpoint_profiles = 200_000 / usize::from(run.partitions);
+                let dirty = if run.small_caches { run.resident } else { 200_000 };
+                options.checkpoint_profiles = dirty / usize::from(run.partitions);
                 options.resident_profiles = run.resident / usize::from(run.partitions);
                 options.limits.notes = run.notes;
                 let gate = Arc::new(MemoryGate::new(clock.clone()));

@@ -91,12 +91,39 @@ struct Wakes {
     waits: BTreeSet<(Timestamp, ProfileId)>,
     timeouts: BTreeSet<(Timestamp, ProfileId)>,
     /// What is registered, by person.
-    of: HashMap<ProfileId, Wake, foldhash::fast::FixedState>,
+    of: HashMap<ProfileId, Registered, foldhash::fast::FixedState>,
+}
+
+/// A [`Wake`] in half its room: everybody has one in memory, also who is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Registered {
+    wait: Timestamp,
+    timeout: Timestamp,
+}
+
+impl Registered {
+    /// An instant that never comes.
+    const NEVER: Timestamp = Timestamp(i64::MAX);
+
+    fn new(wake: Wake) -> Self {
+        let at = |instant: Option<Timestamp>| instant.unwrap_or(Self::NEVER);
+        Self { wait: at(wake.wait), timeout: at(wake.timeout) }
+    }
+
+    fn wake(self) -> Wake {
+        let at = |instant: Timestamp| (instant != Self::NEVER).then_some(instant);
+        Wake { wait: at(self.wait), timeout: at(self.timeout) }
+    }
 }
 
 impl Wakes {
+    fn of(&self, id: ProfileId) -> Wake {
+        self.of.get(&id).map(|registered| registered.wake()).unwrap_or_default()
+    }
+
     fn set(&mut self, id: ProfileId, wake: Wake) -> bool {
-        let known = self.of.get(&id).copied().unwrap_or_default();
+        let (known, registered) = (self.of(id), Registered::new(wake));
+        let wake = registered.wake();
         if known == wake {
             return false;
         }
@@ -111,7 +138,7 @@ impl Wakes {
         if wake.is_none() {
             self.of.remove(&id);
         } else {
-            self.of.insert(id, wake);
+            self.of.insert(id, registered);
         }
         true
     }
@@ -327,7 +354,7 @@ impl Partition {
     }
 
     fn wake_of(&self, id: ProfileId) -> Wake {
-        self.wakes.of.get(&id).copied().unwrap_or_default()
+        self.wakes.of(id)
     }
 
     /// Runs one pass over one live person and registers what it changed. What was found before is

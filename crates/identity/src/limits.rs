@@ -13,7 +13,8 @@ pub const RECENT_INDEXED_MIN: usize = 32;
 pub const UNDO_MAX: usize = 8;
 /// Profiles on the way from an absorbed profile to its survivor.
 pub const MERGE_CHAIN_MAX: usize = 100_000;
-/// Nodes that the cache keeps in one of its two generations.
+/// Identifiers, and as many persons, that the cache keeps in one of its two generations; about 1 KB
+/// for a person with their identifiers.
 pub const CACHE_NODES_MAX: usize = 1 << 19;
 /// Records of one read.
 pub const READ_RECORDS_MAX: usize = 8_192;

@@ -35,10 +35,14 @@ pub struct Nodes {
     graph: Option<Arc<dyn IdentityGraph>>,
     identifiers: [HashMap<Identifier, IdentifierSlot, RandomState>; 2],
     persons: [HashMap<ProfileId, Person, RandomState>; 2],
+    /// Identifiers, and persons, that a generation holds.
+    cached_max: usize,
     dirty_identifiers: Vec<Identifier>,
     dirty_persons: Vec<ProfileId>,
     /// Erasures written but not committed, and how many there were ever.
     tombstones: Vec<(NodeKey, Timestamp)>,
+    /// So many of these, the first, are in the commit that is on its way.
+    tombstones_sent: usize,
     erasures: u64,
     erasures_dirty: bool,
     /// Something was read from the graph since [`Nodes::take_asked`].
@@ -64,9 +68,11 @@ impl Nodes {
             graph: None,
             identifiers: Default::default(),
             persons: Default::default(),
+            cached_max: limits::CACHE_NODES_MAX,
             dirty_identifiers: vec![],
             dirty_persons: vec![],
             tombstones: vec![],
+            tombstones_sent: 0,
             erasures: 0,
             erasures_dirty: false,
             asked: false,
@@ -78,13 +84,13 @@ impl Nodes {
         std::mem::take(&mut self.asked)
     }
 
-    /// Nodes over a graph.
-    pub fn over(graph: Arc<dyn IdentityGraph>) -> Result<Self, GraphError> {
+    /// Nodes over a graph; a generation holds `cached_max` identifiers and as many persons.
+    pub fn over(graph: Arc<dyn IdentityGraph>, cached_max: usize) -> Result<Self, GraphError> {
         let erasures = match read_one(&*graph, Bytes::from_static(ERASURES_KEY))? {
             Some(bytes) => decode("count of erasures", &bytes)?,
             None => 0,
         };
-        Ok(Self { graph: Some(graph), erasures, ..Self::in_memory() })
+        Ok(Self { graph: Some(graph), cached_max, erasures, ..Self::in_memory() })
     }
 
     /// How many nodes are in memory.
@@ -95,7 +101,8 @@ impl Nodes {
 
     /// How many nodes wait for a commit.
     pub fn dirty(&self) -> usize {
-        self.dirty_identifiers.len() + self.dirty_persons.len() + self.tombstones.len()
+        let tombstones = self.tombstones.len() - self.tombstones_sent;
+        self.dirty_identifiers.len() + self.dirty_persons.len() + tombstones
     }
 
     /// Brings what the identifiers of a batch lead to into memory, in a few reads.
@@ -221,7 +228,8 @@ impl Nodes {
 
     /// Writes (`None`: deletes) the node of an identifier.
     pub(crate) fn set_identifier(&mut self, identifier: &Identifier, node: Option<IdentifierNode>) {
-        self.identifiers[1].remove(identifier);
+        // Of the old generation it may be dirty, and is listed once.
+        self.known_identifier(identifier);
         let slot = self.identifiers[0].entry(identifier.clone()).or_default();
         slot.node = node;
         if !slot.dirty && self.graph.is_some() {
@@ -324,20 +332,24 @@ impl Nodes {
         self.erasures_dirty = true;
     }
 
-    /// Everything that changed, to be committed with the position. [`Self::committed`] must follow.
-    pub(crate) fn writes(&self) -> Vec<GraphWrite> {
+    /// Everything that changed since the last call, to be committed with the position: one commit at
+    /// a time. What changes from here on belongs to the next one; [`Self::committed`] must follow,
+    /// or these nodes be dropped.
+    pub(crate) fn take_writes(&mut self) -> Vec<GraphWrite> {
         let mut writes = Vec::with_capacity(self.dirty() + 1);
-        for identifier in &self.dirty_identifiers {
-            let value = self.identifiers[0][identifier].node.as_ref().map(encode);
-            writes.push(GraphWrite { key: identifier_key(identifier), value });
+        for identifier in std::mem::take(&mut self.dirty_identifiers) {
+            let slot = either(&mut self.identifiers, &identifier).expect("what is dirty stays");
+            slot.dirty = false;
+            let value = slot.node.as_ref().map(encode);
+            writes.push(GraphWrite { key: identifier_key(&identifier), value });
         }
-        for &profile in &self.dirty_persons {
-            let person = &self.persons[0][&profile];
-            if person.node_dirty {
+        for profile in std::mem::take(&mut self.dirty_persons) {
+            let person = either(&mut self.persons, &profile).expect("what is dirty stays");
+            if std::mem::take(&mut person.node_dirty) {
                 let value = person.node.as_ref().map(encode);
                 writes.push(GraphWrite { key: profile_key(b'p', profile), value });
             }
-            if person.activity_dirty {
+            if std::mem::take(&mut person.activity_dirty) {
                 let value = Some(encode(&person.activity));
                 writes.push(GraphWrite { key: profile_key(b's', profile), value });
             }
@@ -348,39 +360,39 @@ impl Nodes {
                 writes.push(GraphWrite { key: key.clone(), value: Some(encode(at)) });
             }
         }
-        if self.erasures_dirty {
+        self.tombstones_sent = self.tombstones.len();
+        if std::mem::take(&mut self.erasures_dirty) {
             let key = Bytes::from_static(ERASURES_KEY);
             writes.push(GraphWrite { key, value: Some(encode(&self.erasures)) });
         }
         writes
     }
 
-    /// The writes were committed: nothing is dirty any more, and old nodes may go.
+    /// The writes taken last were committed: old nodes may go.
+    ///
+    /// What the old generation holds was there before those writes were taken, so all of it is
+    /// stored: it was clean, in them, or has moved to the young one since.
     pub(crate) fn committed(&mut self) {
         if self.graph.is_none() {
             return;
         }
-        for identifier in self.dirty_identifiers.drain(..) {
-            if let Some(slot) = self.identifiers[0].get_mut(&identifier) {
-                slot.dirty = false;
-            }
-        }
-        for profile in self.dirty_persons.drain(..) {
-            if let Some(person) = self.persons[0].get_mut(&profile) {
-                person.node_dirty = false;
-                person.activity_dirty = false;
-            }
-        }
-        self.tombstones.clear();
-        self.erasures_dirty = false;
-        // Everything is clean now, in both generations.
-        if self.identifiers[0].len() > limits::CACHE_NODES_MAX {
+        self.tombstones.drain(..std::mem::take(&mut self.tombstones_sent));
+        if self.identifiers[0].len() > self.cached_max {
             self.identifiers[1] = std::mem::take(&mut self.identifiers[0]);
         }
-        if self.persons[0].len() > limits::CACHE_NODES_MAX {
+        if self.persons[0].len() > self.cached_max {
             self.persons[1] = std::mem::take(&mut self.persons[0]);
         }
     }
+}
+
+/// What stands under a key in either generation.
+fn either<'m, K: std::hash::Hash + Eq, V>(
+    generations: &'m mut [HashMap<K, V, RandomState>; 2],
+    key: &K,
+) -> Option<&'m mut V> {
+    let [young, old] = generations;
+    young.get_mut(key).or_else(|| old.get_mut(key))
 }
 
 /// Reads one node.

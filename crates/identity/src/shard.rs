@@ -17,8 +17,8 @@ use metrics::{counter, gauge};
 use serde::{Deserialize, Serialize};
 use sojourn_model::{DurationMs, Record, Timestamp};
 use sojourn_ports::{
-    Append, Clock, Entry, GraphCommit, GraphError, GraphWrite, IdentityGraph, Log, LogError,
-    ReadLimit, Topic,
+    Append, Aside, AtOnce, Clock, Entry, Errand, GraphCommit, GraphError, GraphWrite,
+    IdentityGraph, Log, LogError, ReadLimit, Topic,
 };
 use sojourn_proto::{
     DeadLetter, Origin, TouchpointRecord, dead_letter, decode_touchpoint_record,
@@ -39,6 +39,8 @@ pub struct ShardOptions {
     pub commit_nodes: usize,
     /// Commit at the latest after so long.
     pub commit_every: DurationMs,
+    /// Identifiers, and persons, that each of the cache's two generations holds.
+    pub cache_nodes: usize,
 }
 
 impl ShardOptions {
@@ -50,6 +52,7 @@ impl ShardOptions {
             commit_records: 200_000,
             commit_nodes: 50_000,
             commit_every: DurationMs(500),
+            cache_nodes: limits::CACHE_NODES_MAX,
         }
     }
 }
@@ -148,11 +151,17 @@ impl Held {
         GraphWrite { key: held_key(shard), value: Some(value.into()) }
     }
 
-    fn verify(self, graph: &dyn IdentityGraph, shard: u16) -> Result<(), IdentityError> {
+    /// Fails unless the graph stands here, or already at the commit that is on its way.
+    fn verify(
+        self,
+        graph: &dyn IdentityGraph,
+        shard: u16,
+        on_its_way: Option<Self>,
+    ) -> Result<(), IdentityError> {
         let found = read_one(graph, held_key(shard))
             .map_err(|source| IdentityError::Graph { shard, source })?;
         match found.and_then(|row| postcard::from_bytes::<Self>(&row).ok()) {
-            Some(held) if held == self => Ok(()),
+            Some(held) if held == self || Some(held) == on_its_way => Ok(()),
             // Only another owner moves the graph on.
             Some(held) if held.epoch > self.epoch || held.position > self.position => {
                 let source = GraphError::Fenced { shard, mine: self.epoch };
@@ -187,6 +196,18 @@ struct Owned {
     /// Position of the last commit.
     committed: u64,
     committed_at: Timestamp,
+    /// A commit on its way.
+    saving: Option<Saving>,
+}
+
+/// A commit that is being written while the shard goes on. What makes that safe for the owner of a
+/// partition makes it safe here: it was taken at one position after everything below was published,
+/// it is one at a time, and until it is known to be stored no node that it holds leaves memory.
+struct Saving {
+    errand: Arc<Errand<Result<(), IdentityError>>>,
+    /// What the graph says once it is written.
+    held: Held,
+    began: Timestamp,
 }
 
 impl Owned {
@@ -206,6 +227,7 @@ pub struct IdentityShard {
     entries: Vec<Entry>,
     output: Output,
     resolution: Resolution,
+    aside: Arc<dyn Aside>,
 }
 
 impl IdentityShard {
@@ -222,7 +244,22 @@ impl IdentityShard {
         }
         let output = Output::new(log.partitions(Topic::Profiles));
         let resolution = Resolution::default();
-        Ok(Self { log, graph, clock, options, owned: None, entries: vec![], output, resolution })
+        let aside = Arc::new(AtOnce);
+        let entries = Vec::new();
+        Ok(Self { log, graph, clock, options, owned: None, entries, output, resolution, aside })
+    }
+
+    /// Has commits written there, so that the shard need not wait for the graph. Without it they
+    /// are written within a turn.
+    #[must_use]
+    pub fn with_aside(mut self, aside: Arc<dyn Aside>) -> Self {
+        self.aside = aside;
+        self
+    }
+
+    /// Whether a commit is on its way: then look again soon.
+    pub fn is_saving(&self) -> bool {
+        self.owned.as_ref().is_some_and(|owned| owned.saving.is_some())
     }
 
     /// Other rules from here on (a publication).
@@ -304,8 +341,16 @@ impl IdentityShard {
         if count > 0 {
             self.resolve_batch()?;
         }
+        self.committed_by_now(false)?;
         if self.commit_due(count == 0) {
-            self.commit()?;
+            if self.is_saving() && self.overdue() {
+                // The graph is slower than the log: what it has not taken stays bounded (LIM-1).
+                self.committed_by_now(true)?;
+            }
+            if !self.is_saving() {
+                self.begin_commit();
+                self.committed_by_now(false)?;
+            }
         }
         Ok(if count > 0 { Progress::Worked(count) } else { Progress::Idle })
     }
@@ -325,7 +370,8 @@ impl IdentityShard {
             }
             Some(position) => position,
         };
-        let nodes = Nodes::over(self.graph.clone()).map_err(self.graph_error())?;
+        let nodes = Nodes::over(self.graph.clone(), self.options.cache_nodes)
+            .map_err(self.graph_error())?;
         let committed_at = self.clock.now();
         // As the owner of a partition does it: the log's end, read after the claim, and an empty
         // commit which proves that nobody had claimed when it was read.
@@ -333,7 +379,8 @@ impl IdentityShard {
         let commit =
             GraphCommit { guards: vec![], writes: vec![held.write(shard)], position: next };
         self.graph.commit(shard, epoch, commit).map_err(self.graph_error())?;
-        self.owned = Some(Owned { epoch, held, nodes, next, committed: next, committed_at });
+        let (committed, saving) = (next, None);
+        self.owned = Some(Owned { epoch, held, nodes, next, committed, committed_at, saving });
         Ok(())
     }
 
@@ -384,7 +431,8 @@ impl IdentityShard {
         if let Some(owned) = &mut self.owned
             && owned.nodes.take_asked()
         {
-            owned.held.verify(&*self.graph, self.options.shard)?;
+            let on_its_way = owned.saving.as_ref().map(|saving| saving.held);
+            owned.held.verify(&*self.graph, self.options.shard, on_its_way)?;
         }
         self.output.flush(&*self.log).map_err(self.log_error())
     }
@@ -498,34 +546,66 @@ impl IdentityShard {
 
     fn commit_due(&self, idle: bool) -> bool {
         let Some(owned) = &self.owned else { return false };
-        let records = owned.next - owned.committed;
-        records > 0
-            && (records >= self.options.commit_records
-                || owned.nodes.dirty() >= self.options.commit_nodes
+        owned.next > owned.committed
+            && (self.overdue()
                 || (idle && owned.nodes.dirty() == 0)
                 || self.clock.now().since(owned.committed_at) >= self.options.commit_every)
     }
 
+    /// Whether so much has changed since the last commit began that no more may gather.
+    fn overdue(&self) -> bool {
+        let Some(owned) = &self.owned else { return false };
+        let begun = owned.saving.as_ref().map_or(owned.committed, |saving| saving.held.position);
+        owned.next - begun >= self.options.commit_records
+            || owned.nodes.dirty() >= self.options.commit_nodes
+    }
+
+    /// Commits what is resolved and waits for it.
     fn commit(&mut self) -> Result<(), IdentityError> {
-        let (log_error, graph_error) = (self.log_error(), self.graph_error());
+        self.committed_by_now(true)?;
+        self.begin_commit();
+        self.committed_by_now(true)
+    }
+
+    /// Sends what changed with the position on its way.
+    fn begin_commit(&mut self) {
         let now = self.clock.now();
-        let Some(owned) = &mut self.owned else { return Ok(()) };
+        let Some(owned) = &mut self.owned else { return };
         if owned.next == owned.committed {
-            return Ok(());
+            return;
         }
-        // What was published must be durable before the graph says so.
-        self.log.sync().map_err(log_error)?;
-        // A graph that came back older lacks what was written before and is not dirty any more.
-        owned.held.verify(&*self.graph, self.options.shard)?;
-        let held = Held { position: owned.next, ..owned.held };
-        let mut writes = owned.nodes.writes();
-        writes.push(held.write(self.options.shard));
+        assert!(owned.saving.is_none(), "one commit at a time");
+        let shard = self.options.shard;
+        let (before, held) = (owned.held, Held { position: owned.next, ..owned.held });
+        let mut writes = owned.nodes.take_writes();
+        writes.push(held.write(shard));
         let commit = GraphCommit { guards: vec![], writes, position: owned.next };
-        self.graph.commit(self.options.shard, owned.epoch, commit).map_err(graph_error)?;
+        let (log, graph, epoch) = (self.log.clone(), self.graph.clone(), owned.epoch);
+        let errand = Errand::new(move || {
+            // What was published must be durable before the graph says so.
+            log.sync().map_err(|source| IdentityError::Log { shard, source })?;
+            // A graph that came back older lacks what was written before and is not dirty any more.
+            before.verify(&*graph, shard, None)?;
+            graph
+                .commit(shard, epoch, commit)
+                .map_err(|source| IdentityError::Graph { shard, source })
+        });
+        self.aside.take(errand.clone());
+        owned.saving = Some(Saving { errand, held, began: now });
+    }
+
+    /// Takes note of the commit that was on its way, if it is written by now or when `wait`.
+    fn committed_by_now(&mut self, wait: bool) -> Result<(), IdentityError> {
+        let Some(owned) = &mut self.owned else { return Ok(()) };
+        let Some(saving) = &owned.saving else { return Ok(()) };
+        let outcome = if wait { Some(saving.errand.wait()) } else { saving.errand.poll() };
+        let Some(outcome) = outcome else { return Ok(()) };
+        outcome?;
+        owned.held = saving.held;
+        owned.committed = saving.held.position;
+        owned.committed_at = saving.began;
+        owned.saving = None;
         owned.nodes.committed();
-        owned.held = held;
-        owned.committed = owned.next;
-        owned.committed_at = now;
         counter!(names::COMMITS).increment(1);
         gauge!(names::CACHED).set(owned.nodes.cached() as f64);
         if let Ok(bounds) = self.log.bounds(Topic::Touchpoints, self.options.shard) {

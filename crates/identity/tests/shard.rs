@@ -7,15 +7,34 @@ use sojourn_identity::{
 };
 use sojourn_memory::{LogFaults, ManualClock, MemoryLog, MemoryStore, StoreFaults, SyncMode};
 use sojourn_model::{Command, DurationMs, Identifier, IdentifierKind, Timestamp, Touchpoint};
-use sojourn_ports::{Append, GraphError, IdentityGraph, Layout, Log, ReadLimit, Topic};
+use sojourn_ports::{
+    Append, Aside, GraphError, IdentityGraph, Layout, Log, ReadLimit, Task, Topic,
+};
 use sojourn_proto::{
     IdentifiedCommand, decode_dead_letter, decode_profile_record, encode_identified_command,
     encode_touchpoint_record,
 };
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 const PARTITIONS: u16 = 3;
+
+/// Holds commits back until the test writes them.
+#[derive(Default)]
+struct Later(Mutex<Vec<Arc<dyn Task>>>);
+
+impl Aside for Later {
+    fn take(&self, task: Arc<dyn Task>) {
+        self.0.lock().expect("one thread").push(task);
+    }
+}
+
+impl Later {
+    fn write(&self) {
+        let tasks = std::mem::take(&mut *self.0.lock().expect("one thread"));
+        tasks.iter().for_each(|task| task.run());
+    }
+}
 
 struct House {
     clock: Arc<ManualClock>,
@@ -45,6 +64,8 @@ impl House {
         let mut options = ShardOptions::new(0, IdentityRules::default());
         options.commit_records = 7;
         options.commit_every = DurationMs(20);
+        // Generations come and go all the time.
+        options.cache_nodes = 3;
         let (log, graph) = (self.log.clone(), self.store.clone());
         IdentityShard::new(log, graph, self.clock.clone(), options).expect("one shard")
     }
@@ -140,23 +161,30 @@ proptest! {
         house.tell(&list);
         house.log.set_faults(LogFaults { append_unknown: 100, short_read: 700, rewind_read: 200 });
         house.store.set_faults(StoreFaults { unknown: 100, failed: 50 });
-        let mut shard = house.shard();
+        // Half of them have their commits written some turns later.
+        let later = Arc::new(Later::default());
+        let begin = |house: &House| match seed % 2 {
+            0 => house.shard(),
+            _ => house.shard().with_aside(later.clone()),
+        };
+        let mut shard = begin(&house);
         for _ in 0..80 {
-            match house.next() % 12 {
+            match house.next() % 13 {
                 0 => {
                     house.log.crash();
-                    shard = house.shard();
+                    shard = begin(&house);
                 }
                 1 => house.log.sync_some(2),
+                12 => later.write(),
                 // An older store is another store: whoever has read the newer one begins anew.
                 2 => {
                     house.store.roll_back((house.random % 3) as usize);
-                    shard = house.shard();
+                    shard = begin(&house);
                 }
                 3 => _ = house.clock.advance(DurationMs(30)),
                 4 if house.random.is_multiple_of(8) => {
                     house.store.empty();
-                    shard = house.shard();
+                    shard = begin(&house);
                 }
                 _ => match shard.turn() {
                     Ok(_)
@@ -167,6 +195,9 @@ proptest! {
         }
         house.log.set_faults(LogFaults::default());
         house.store.set_faults(StoreFaults::default());
+        // A commit that failed while there were faults is heard of now.
+        let _ = shard.turn();
+        later.write();
         while shard.turn().expect("the faults have stopped") != Progress::Idle {}
         shard.finish().expect("the faults have stopped");
         prop_assert_eq!(house.taken(), expected);

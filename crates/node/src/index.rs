@@ -7,7 +7,10 @@ use crate::seen::Seen;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use sojourn_model::{ActionId, Command, DecisionId, ProfileId, Record, Timestamp};
-use sojourn_ports::{Checkpoint, Entry, Log, LogError, ReadLimit, Space, StateStore, Topic, Write};
+use sojourn_ports::{
+    Checkpoint, Entry, Log, LogError, OwnersCheckpoint, ReadLimit, Space, StateError, StateStore,
+    Topic, Write,
+};
 use sojourn_proto::{
     DecisionRecord, DispatchKind, decode_decision_record, decode_dispatch_record,
     decode_profile_record,
@@ -33,15 +36,16 @@ struct Follower {
     epoch: u64,
     next: u64,
     seen: Seen,
+    /// Where it stands once what was gathered is stored, and of how many records.
+    gathered: Option<(u64, usize)>,
 }
 
 /// Key of a followed partition's marks.
 const SEEN: &[u8] = b"seen";
 
-/// Keeps the index up to date.
+/// Keeps the index up to date; the caller stores what it gathers.
 pub struct Indexer {
     log: Arc<dyn Log>,
-    store: Arc<dyn StateStore>,
     followers: Vec<Follower>,
     entries: Vec<Entry>,
 }
@@ -50,7 +54,7 @@ impl Indexer {
     /// Follows these partitions of each topic, from where it stopped.
     pub fn open(
         log: Arc<dyn Log>,
-        store: Arc<dyn StateStore>,
+        store: &dyn StateStore,
         partitions: impl Iterator<Item = u16> + Clone,
     ) -> Result<Self> {
         let mut followers = Vec::new();
@@ -73,10 +77,11 @@ impl Indexer {
                     epoch: claim.epoch,
                     next,
                     seen,
+                    gathered: None,
                 });
             }
         }
-        Ok(Self { log, store, followers, entries: Vec::new() })
+        Ok(Self { log, followers, entries: Vec::new() })
     }
 
     /// Where it stands: for waiting and for `doctor`.
@@ -84,11 +89,12 @@ impl Indexer {
         self.followers.iter().map(|f| (f.topic, f.partition, f.next)).collect()
     }
 
-    /// Takes up what has become durable. Gives the number of records.
-    pub fn turn(&mut self) -> Result<usize> {
+    /// What has become durable since, as checkpoints to store: with those of other partitions in
+    /// one commit. [`Self::stored`] must follow.
+    pub fn gather(&mut self) -> Result<Vec<OwnersCheckpoint>> {
         let limit =
             ReadLimit { records: TURN_RECORDS_MAX, bytes: TURN_BYTES_MAX, durable_only: true };
-        let mut total = 0;
+        let mut checkpoints = Vec::new();
         for follower in &mut self.followers {
             self.entries.clear();
             let read = self.log.read(
@@ -106,42 +112,72 @@ impl Indexer {
                 other => other?,
             }
             let Some(last) = self.entries.last() else { continue };
-            let next = last.offset + 1;
-            let mut writes = Vec::with_capacity(self.entries.len());
-            for entry in &self.entries {
-                if !follower.seen.admit(follower.topic, entry) {
-                    continue;
-                }
-                match follower.topic {
-                    Topic::Profiles if follower.partition == AUDITED => {
-                        person_keys(entry, &mut writes);
-                        audit_keys(entry, &mut writes);
-                    }
-                    Topic::Profiles => person_keys(entry, &mut writes),
-                    Topic::Decisions => decision_keys(entry, &mut writes),
-                    _ => dispatch_keys(entry, &mut writes),
-                }
-            }
-            writes.sort_by(|a: &Write, b| a.key.cmp(&b.key));
-            writes.dedup_by(|later, kept| {
-                let same = later.key == kept.key;
-                if same {
-                    kept.value = later.value.take();
-                }
-                same
-            });
-            writes.push(Write {
-                space: Space::Index,
-                key: Bytes::from_static(SEEN),
-                value: Some(follower.seen.encode().into()),
-            });
-            self.store
-                .checkpoint(&follower.owner, follower.epoch, Checkpoint { position: next, writes })
-                .with_context(|| format!("indexing {}", follower.owner))?;
-            follower.next = next;
-            total += self.entries.len();
+            let position = last.offset + 1;
+            let writes = follower.rows(&self.entries);
+            follower.gathered = Some((position, self.entries.len()));
+            let (owner, checkpoint) = (follower.owner.clone(), Checkpoint { position, writes });
+            checkpoints.push(OwnersCheckpoint { owner, epoch: follower.epoch, checkpoint });
         }
-        Ok(total)
+        Ok(checkpoints)
+    }
+
+    /// Takes note of what came of the checkpoints that were gathered, in their order. Gives the
+    /// number of records.
+    pub fn stored(
+        &mut self,
+        outcomes: &mut impl Iterator<Item = Result<(), StateError>>,
+    ) -> Result<usize> {
+        let mut total = 0;
+        let mut broken = None;
+        for follower in &mut self.followers {
+            let Some((next, records)) = follower.gathered.take() else { continue };
+            match outcomes.next().expect("one each") {
+                Ok(()) => {
+                    follower.next = next;
+                    total += records;
+                }
+                Err(error) => broken = Some((follower.owner.clone(), error)),
+            }
+        }
+        match broken {
+            Some((owner, error)) => Err(error).with_context(|| format!("indexing {owner}")),
+            None => Ok(total),
+        }
+    }
+}
+
+impl Follower {
+    /// The rows of these records, and the marks of what was seen.
+    fn rows(&mut self, entries: &[Entry]) -> Vec<Write> {
+        let mut writes = Vec::with_capacity(entries.len());
+        for entry in entries {
+            if !self.seen.admit(self.topic, entry) {
+                continue;
+            }
+            match self.topic {
+                Topic::Profiles if self.partition == AUDITED => {
+                    person_keys(entry, &mut writes);
+                    audit_keys(entry, &mut writes);
+                }
+                Topic::Profiles => person_keys(entry, &mut writes),
+                Topic::Decisions => decision_keys(entry, &mut writes),
+                _ => dispatch_keys(entry, &mut writes),
+            }
+        }
+        writes.sort_by(|a: &Write, b| a.key.cmp(&b.key));
+        writes.dedup_by(|later, kept| {
+            let same = later.key == kept.key;
+            if same {
+                kept.value = later.value.take();
+            }
+            same
+        });
+        writes.push(Write {
+            space: Space::Index,
+            key: Bytes::from_static(SEEN),
+            value: Some(self.seen.encode().into()),
+        });
+        writes
     }
 }
 

@@ -41,6 +41,7 @@ mod tls;
 mod transition;
 mod why_not;
 mod workspace;
+mod writers;
 
 pub use backend::Backend;
 pub use clock::WallClock;

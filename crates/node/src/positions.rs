@@ -28,6 +28,8 @@ pub(crate) struct Positions {
     /// The store tells, not the roles of this process.
     shared: bool,
     asked: AtomicBool,
+    /// Somebody waits for the index.
+    index_wanted: AtomicBool,
 }
 
 fn set(slot: &AtomicU64, position: Option<u64>) {
@@ -51,6 +53,7 @@ impl Positions {
             actions: Mutex::default(),
             shared,
             asked: AtomicBool::new(false),
+            index_wanted: AtomicBool::new(false),
         }
     }
 
@@ -108,6 +111,11 @@ impl Positions {
         self.actions.lock().clone().unwrap_or_default()
     }
 
+    /// Whether somebody of this process waits for the index.
+    pub(crate) fn index_wanted(&self) -> bool {
+        self.index_wanted.swap(false, Ordering::AcqRel)
+    }
+
     pub(crate) fn identity_reached(&self, end: u64) -> bool {
         self.asked.store(true, Ordering::Release);
         self.identity().is_some_and(|at| at >= end)
@@ -120,6 +128,7 @@ impl Positions {
 
     pub(crate) fn index_reached(&self, wanted: &[(Topic, u16, u64)]) -> bool {
         self.asked.store(true, Ordering::Release);
+        self.index_wanted.store(true, Ordering::Release);
         let index = self.index.lock();
         wanted.iter().all(|(topic, partition, end)| {
             index.iter().any(|(t, p, at)| t == topic && p == partition && at >= end)

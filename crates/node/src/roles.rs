@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use sojourn_dispatcher::{DispatchError, Dispatcher, Phase};
 use sojourn_identity::{IdentityError, IdentityRules, IdentityShard};
 use sojourn_model::Timestamp;
-use sojourn_ports::{Clock, Log, Topic};
+use sojourn_ports::{Clock, Log, StateStore, Topic};
 use sojourn_worker::{OwnerError, PartitionOwner, Progress, Settle};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +23,10 @@ const DRAIN_WAIT: Duration = Duration::from_millis(10);
 const DRAIN_WAITS_MAX: u32 = 2_000;
 /// Sleep of a dispatcher that waits for answers of channels.
 const ANSWERS: Duration = Duration::from_millis(1);
+/// Pause of the index after rows were stored, while nobody asks for them.
+const INDEX_REST: Duration = Duration::from_millis(200);
+/// Longest sleep of a role that has a checkpoint on its way.
+const SAVING: Duration = Duration::from_millis(2);
 /// Pause after an error, doubled up to the limit.
 const RETRY: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
@@ -134,7 +138,8 @@ pub(crate) fn identity(
                     continue;
                 }
                 let at = shard.position().unwrap_or(0);
-                shared.log.wait(&[(Topic::Touchpoints, SHARD, at)], false, IDLE);
+                let longest = if shard.is_saving() { SAVING } else { IDLE };
+                shared.log.wait(&[(Topic::Touchpoints, SHARD, at)], false, longest);
             }
             Err(error) => {
                 tracing::error!(%error, "identity");
@@ -233,7 +238,9 @@ pub(crate) fn engine(
                 .iter()
                 .map(|(p, (_, owner))| (Topic::Profiles, *p, owner.position().unwrap_or(0)))
                 .collect();
-            shared.log.wait(&at, false, shared.until(wake));
+            let saving = owners.values().any(|(_, owner)| owner.is_saving());
+            let longest = if saving { SAVING } else { IDLE };
+            shared.log.wait(&at, false, shared.until(wake).min(longest));
         }
     }
     for (partition, (_, owner)) in &mut owners {
@@ -379,10 +386,23 @@ fn drain(shared: &Shared, dispatcher: &mut Dispatcher) -> Result<(), DispatchErr
     dispatcher.save()
 }
 
+/// Rests after rows were stored, unless somebody waits for the index: a commit costs an fsync that
+/// the checkpoints of the other roles share.
+fn rest(shared: &Shared) {
+    const PARTS: u32 = 20;
+    for _ in 0..PARTS {
+        if shared.stopping() || shared.positions.index_wanted() {
+            return;
+        }
+        nap(INDEX_REST / PARTS);
+    }
+}
+
 /// The index of this process's partitions.
 pub(crate) fn index(
     shared: &Shared,
     tenure: &Tenure,
+    store: &dyn StateStore,
     make: impl Fn(u16) -> anyhow::Result<Indexer>,
 ) {
     let mut backoff = Backoff::new();
@@ -412,8 +432,21 @@ pub(crate) fn index(
             }
         }
         let mut broken = Vec::new();
+        let mut gathered = Vec::new();
         for (partition, (_, indexer)) in &mut indexers {
-            match indexer.turn() {
+            match indexer.gather() {
+                Ok(checkpoints) => gathered.extend(checkpoints),
+                Err(error) => {
+                    broken.push(*partition);
+                    failed = Some(error);
+                }
+            }
+        }
+        // A broken one has no checkpoints among them: it is opened anew.
+        indexers.retain(|partition, _| !broken.contains(partition));
+        let mut outcomes = store.checkpoint_each(gathered).into_iter();
+        for (partition, (_, indexer)) in &mut indexers {
+            match indexer.stored(&mut outcomes) {
                 Ok(records) => count += records,
                 Err(error) => {
                     broken.push(*partition);
@@ -432,11 +465,13 @@ pub(crate) fn index(
             backoff.failed();
         } else {
             backoff.worked();
+            shared.positions.note_index(cursors.clone());
             if count == 0 {
                 shared.log.wait(&cursors, true, IDLE);
+            } else {
+                rest(shared);
             }
         }
-        shared.positions.note_index(cursors);
     }
     indexers.keys().for_each(|partition| tenure.ended(*partition));
 }

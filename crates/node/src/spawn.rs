@@ -10,6 +10,7 @@ use crate::role::Role;
 use crate::roles::{self, Shared};
 use crate::tenure::Tenure;
 use crate::workspace::secret;
+use crate::writers::Writers;
 use anyhow::{Context, Result};
 use sojourn_channels::Channels;
 use sojourn_channels::calls::Caller;
@@ -57,11 +58,18 @@ impl Node {
             let inner = self.inner.clone();
             self.spawn("definitions", move || inner.follow())?;
         }
-        if roles.has(Role::Identity) {
-            self.spawn_identity(options.speed)?;
-        }
-        if roles.has(Role::Engine) {
-            self.spawn_engine(options.speed)?;
+        if roles.has(Role::Identity) || roles.has(Role::Engine) {
+            let partitions = self.backend.log.partitions(Topic::Profiles);
+            let (writers, threads) = Writers::new(usize::from(partitions) + 1);
+            for thread in threads {
+                self.spawn("checkpoint", thread)?;
+            }
+            if roles.has(Role::Identity) {
+                self.spawn_identity(options.speed, writers.clone())?;
+            }
+            if roles.has(Role::Engine) {
+                self.spawn_engine(options.speed, writers)?;
+            }
         }
         if roles.has(Role::Dispatcher) {
             self.spawn_dispatcher(channels, links)?;
@@ -69,7 +77,7 @@ impl Node {
         Ok(())
     }
 
-    fn spawn_identity(&mut self, speed: f64) -> Result<()> {
+    fn spawn_identity(&mut self, speed: f64, writers: Arc<Writers>) -> Result<()> {
         let tenure = self.tenure("identity", 1)?;
         let (inner, backend) = (self.inner.clone(), self.backend.clone());
         let make = move || {
@@ -77,13 +85,14 @@ impl Node {
             let mut options = ShardOptions::new(0, rules);
             options.commit_every = scaled(speed);
             let (log, clock) = (backend.log.clone(), inner.shared.clock.clone());
-            IdentityShard::new(log, backend.graph.clone(), clock, options)
+            let shard = IdentityShard::new(log, backend.graph.clone(), clock, options)?;
+            Ok(shard.with_aside(writers.clone()))
         };
         let (shared, mail) = (self.inner.shared.clone(), self.inner.mail.clone());
         self.spawn("identity", move || roles::identity(&shared, &tenure, &mail, make))
     }
 
-    fn spawn_engine(&mut self, speed: f64) -> Result<()> {
+    fn spawn_engine(&mut self, speed: f64, writers: Arc<Writers>) -> Result<()> {
         let partitions = self.backend.log.partitions(Topic::Profiles);
         let tenure = self.tenure("engine", partitions)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -93,7 +102,10 @@ impl Node {
             let source: Arc<dyn DefinitionsSource> =
                 Arc::new(Source(self.inner.definitions.clone()));
             let of_owners = shared.clone();
-            let make = move |partition| owner(&backend, &of_owners, &source, partition, speed);
+            let writers = writers.clone();
+            let make = move |partition| {
+                owner(&backend, &of_owners, &source, partition, speed).with_aside(writers.clone())
+            };
             let (tenure, settles) = (tenure.clone(), self.inner.settles.clone());
             self.spawn("engine", move || {
                 roles::engine(&shared, &tenure, (thread, threads), &settles, make);
@@ -102,9 +114,10 @@ impl Node {
         let tenure = self.tenure("index", partitions)?;
         let (backend, shared) = (self.backend.clone(), self.inner.shared.clone());
         self.spawn("index", move || {
-            roles::index(&shared, &tenure, |partition| {
+            let store = backend.store.clone();
+            roles::index(&shared, &tenure, &*store, |partition| {
                 let only = partition..partition + 1;
-                Indexer::open(backend.log.clone(), backend.store.clone(), only)
+                Indexer::open(backend.log.clone(), &*store, only)
             });
         })
     }

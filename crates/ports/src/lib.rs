@@ -6,6 +6,7 @@
 //! **Invariant:** synchronous, no runtime, no library of an implementation. Owners of partitions
 //! call ports from their own threads, per batch.
 
+mod aside;
 mod clock;
 pub mod contract;
 mod gate;
@@ -16,6 +17,7 @@ mod recover;
 pub mod snapshot;
 pub mod state;
 
+pub use aside::{Aside, AtOnce, Errand, Task};
 pub use clock::Clock;
 pub use gate::{Gate, GateMark, GateQuery, GateVerdict, MarkKeeper, Permit};
 pub use graph::{GraphCommit, GraphError, GraphWrite, IdentityGraph, NodeKey};
@@ -23,4 +25,4 @@ pub use link::LinkTrouble;
 pub use log::{Append, Bounds, Done, Entry, Layout, Log, LogError, ReadLimit, Topic};
 pub use recover::{Standing, Unrecoverable, check_recoverable};
 pub use snapshot::{Over, Part, Row, Snapshots};
-pub use state::{Checkpoint, Claim, Space, StateError, StateStore, Write};
+pub use state::{Checkpoint, Claim, OwnersCheckpoint, Space, StateError, StateStore, Write};

@@ -67,6 +67,17 @@ pub struct Checkpoint {
     pub writes: Vec<Write>,
 }
 
+/// A checkpoint with its owner and the owner's epoch.
+#[derive(Debug)]
+pub struct OwnersCheckpoint {
+    /// The owner.
+    pub owner: String,
+    /// Its epoch.
+    pub epoch: u64,
+    /// What to write.
+    pub checkpoint: Checkpoint,
+}
+
 /// What can go wrong.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum StateError {
@@ -124,6 +135,15 @@ pub trait StateStore: Send + Sync {
     /// Writes a checkpoint of `epoch`.
     fn checkpoint(&self, owner: &str, epoch: u64, checkpoint: Checkpoint)
     -> Result<(), StateError>;
+
+    /// Writes checkpoints of several owners, each atomic by itself; gives what came of them, in
+    /// order. A store that commits in groups pays for one.
+    fn checkpoint_each(&self, checkpoints: Vec<OwnersCheckpoint>) -> Vec<Result<(), StateError>> {
+        let one = |OwnersCheckpoint { owner, epoch, checkpoint }: OwnersCheckpoint| {
+            self.checkpoint(&owner, epoch, checkpoint)
+        };
+        checkpoints.into_iter().map(one).collect()
+    }
 
     /// Every owner that ever checkpointed, with its position: for `doctor` and `snapshot`.
     fn owners(&self) -> Result<Vec<(String, u64)>, StateError>;

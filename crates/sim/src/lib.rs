@@ -7,6 +7,7 @@
 pub mod checkers;
 pub mod coverage;
 mod draw;
+mod later;
 mod observe;
 pub mod observed;
 pub mod planted;

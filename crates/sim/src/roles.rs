@@ -33,6 +33,7 @@ impl World {
         options.commit_every = DurationMs(self.random.below(60_000) as i64);
         let shard =
             IdentityShard::new(self.log.clone(), self.store.clone(), self.clock.clone(), options)?;
+        let shard = shard.with_aside(self.aside.clone());
         self.identity = Some(shard);
         Ok(())
     }
@@ -50,7 +51,7 @@ impl World {
             Arc::new(Versions(Arc::clone(&self.versions))),
             options,
         );
-        self.owners[usize::from(partition)] = Some(owner);
+        self.owners[usize::from(partition)] = Some(owner.with_aside(self.aside.clone()));
         Ok(())
     }
 
@@ -212,6 +213,7 @@ impl World {
         self.owners.iter_mut().for_each(|owner| *owner = None);
         self.dispatcher = None;
         self.zombies.clear();
+        self.lose_checkpoints();
         let lost = self.log.crash();
         self.sight("the machine crashed");
         if lost > 0 {
@@ -239,6 +241,7 @@ impl World {
         self.faults.crash = 0;
         self.faults.restart = 0;
         self.zombies.clear();
+        self.write_all();
         self.sight_appends();
         self.seen.lock().expect("one thread").faulty = false;
         self.set_flaky(false);

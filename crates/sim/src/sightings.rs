@@ -13,7 +13,9 @@ pub type Sightings = BTreeMap<String, u64>;
 pub const WANTED: [&str; 44] = [
     "a cap was full",
     "a cap was full while a merge was under way",
+    "a checkpoint was written while its owner went on",
     "a clock changed during a deferral",
+    "a crash lost a checkpoint on its way",
     "a crash lost records that were not durable",
     "a duplicate was logged",
     "a goal was met",

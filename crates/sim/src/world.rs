@@ -4,6 +4,7 @@
 //! the log syncs, time passes, something breaks. Then the faults stop, everything runs until nothing
 //! is due, and the checkers look at what is left.
 
+use crate::later::Later;
 use crate::observed::{Halt, Revocation};
 use crate::planted::{Edge, planted};
 use crate::provider;
@@ -108,6 +109,8 @@ pub(crate) struct World {
     pub(crate) dispatcher: Option<Dispatcher>,
     /// Owners that were replaced and do not know it yet.
     pub(crate) zombies: Vec<Zombie>,
+    /// Checkpoints on their way.
+    pub(crate) aside: Arc<Later>,
     story: Story,
     paused: bool,
     killed: Option<KillTarget>,
@@ -176,6 +179,7 @@ impl World {
             owners: (0..PARTITIONS).map(|_| None).collect(),
             dispatcher: None,
             zombies: Vec::new(),
+            aside: Arc::new(Later::new(random.one_in(2))),
             paused: false,
             killed: None,
             hasty: false,
@@ -235,6 +239,9 @@ impl World {
             self.hasty = false;
             self.set_flaky(self.faults.flaky);
             return self.release();
+        }
+        if self.aside.waiting() > 0 && self.random.one_in(4) {
+            self.write_one();
         }
         if !self.zombies.is_empty() && self.random.one_in(6) {
             return self.turn_zombie();

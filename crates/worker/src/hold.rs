@@ -29,16 +29,22 @@ impl Held {
         Write { space: Space::Meta, key, value: Some(value.into()) }
     }
 
-    /// Fails unless the store still stands here. To be called after reading from the store and
-    /// before anything that depends on what was read leaves the owner.
-    pub(crate) fn verify(self, store: &dyn StateStore, partition: u16) -> Result<(), OwnerError> {
+    /// Fails unless the store still stands here, or already at the checkpoint that is on its way.
+    /// To be called after reading from the store and before anything that depends on what was read
+    /// leaves the owner.
+    pub(crate) fn verify(
+        self,
+        store: &dyn StateStore,
+        partition: u16,
+        on_its_way: Option<Self>,
+    ) -> Result<(), OwnerError> {
         let owner = owner_name(partition);
         let found = store
             .get(&owner, Space::Meta, &[Bytes::from_static(META_HELD)])
             .map_err(|source| OwnerError::State { partition, source })?;
         let row = found.into_iter().next().flatten();
         match row.and_then(|row| postcard::from_bytes::<Self>(&row).ok()) {
-            Some(held) if held == self => Ok(()),
+            Some(held) if held == self || Some(held) == on_its_way => Ok(()),
             // Only another owner moves the store on.
             Some(Self { epoch: current, position })
                 if current > self.epoch || position > self.position =>

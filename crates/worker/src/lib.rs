@@ -17,6 +17,7 @@ pub mod metric_names;
 mod output;
 mod owner;
 mod planted;
+mod saving;
 
 pub use owner::{
     DefinitionsSource, OwnerError, OwnerOptions, PartitionOwner, Progress, Settle, checkpointed,

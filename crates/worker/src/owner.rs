@@ -6,13 +6,14 @@ use crate::marks::Marks;
 use crate::metric_names as names;
 use crate::output::{FlushError, Output};
 use crate::planted::{Mutation, planted};
+use crate::saving::{Asked, Done, Job, Saving};
 use bytes::Bytes;
 use metrics::{counter, gauge};
 use sojourn_engine::{DecodeError, Effects, Limits, Partition, Wake};
 use sojourn_model::{Command, DurationMs, LogPosition, ProfileId, Record, Timestamp, VersionId};
 use sojourn_ports::{
-    Checkpoint, Clock, Entry, Gate, GateMark, Log, LogError, ReadLimit, Space, StateError,
-    StateStore, Topic, Write,
+    Aside, AtOnce, Checkpoint, Clock, Entry, Gate, GateMark, Log, LogError, ReadLimit, Space,
+    StateError, StateStore, Topic, Write,
 };
 use sojourn_proto::{ProfileRecord, decode_profile_record, encode_profile_record};
 use sojourn_rules::Definitions;
@@ -172,7 +173,7 @@ pub enum Progress {
 /// Asks an owner, from any thread, to checkpoint everything it has applied, so that readers of the
 /// store see it (`person show`).
 #[derive(Clone)]
-pub struct Settle(SyncSender<Box<dyn FnOnce() + Send>>);
+pub struct Settle(SyncSender<Done>);
 
 impl Settle {
     /// `done` is called from the owner's turn once what it has applied is in the store; false when
@@ -234,6 +235,8 @@ struct Owned {
     /// Position of the last checkpoint.
     committed: u64,
     committed_at: Timestamp,
+    /// A checkpoint on its way.
+    saving: Option<Saving>,
 }
 
 /// The owner of one partition. Drive it by [`Self::turn`] on one thread.
@@ -249,7 +252,9 @@ pub struct PartitionOwner {
     entries: Vec<Entry>,
     effects: Effects,
     output: Output,
-    settle: (Settle, Receiver<Box<dyn FnOnce() + Send>>),
+    aside: Arc<dyn Aside>,
+    settle: (Settle, Receiver<Done>),
+    asked: Asked,
 }
 
 impl PartitionOwner {
@@ -276,8 +281,23 @@ impl PartitionOwner {
             entries: Vec::new(),
             effects: Effects::new(),
             output: Output::default(),
+            aside: Arc::new(AtOnce),
             settle: (Settle(sender), receiver),
+            asked: Asked::default(),
         }
+    }
+
+    /// Has checkpoints written there, so that the owner need not wait for the store. Without it
+    /// they are written within a turn.
+    #[must_use]
+    pub fn with_aside(mut self, aside: Arc<dyn Aside>) -> Self {
+        self.aside = aside;
+        self
+    }
+
+    /// Whether a checkpoint is on its way: then look again soon.
+    pub fn is_saving(&self) -> bool {
+        self.owned.as_ref().is_some_and(|owned| owned.saving.is_some())
     }
 
     /// For those who read the store.
@@ -334,7 +354,9 @@ impl PartitionOwner {
     }
 
     fn forget(&mut self) {
+        // A checkpoint on its way may still be written: the next claim ends its epoch first.
         self.owned = None;
+        self.asked.clear();
         self.output.clear();
         self.effects.clear();
     }
@@ -380,14 +402,34 @@ impl PartitionOwner {
         } else {
             Progress::Idle
         };
-        let asked: Vec<_> = self.settle.1.try_iter().collect();
-        if !asked.is_empty() || self.checkpoint_due() {
-            self.checkpoint()?;
-        }
-        for done in asked {
-            done();
-        }
+        self.save()?;
         Ok(progress)
+    }
+
+    /// Takes note of a checkpoint that has been written, begins one when it is time or somebody
+    /// asks, and tells those who asked.
+    fn save(&mut self) -> Result<(), OwnerError> {
+        self.saved(false)?;
+        let next = self.owned.as_ref().map_or(0, |owned| owned.next);
+        while self.asked.len() < limits::SETTLE_WAITING_MAX {
+            let Ok(done) = self.settle.1.try_recv() else { break };
+            self.asked.push(next, done);
+        }
+        let committed = self.owned.as_ref().map_or(0, |owned| owned.committed);
+        if self.asked.beyond(committed) || self.checkpoint_due() {
+            if self.is_saving() && self.overdue() {
+                // The store is slower than the log: what it has not taken stays bounded (LIM-1).
+                self.saved(true)?;
+            }
+            if !self.is_saving() {
+                self.begin_checkpoint();
+                self.saved(false)?;
+            }
+        }
+        if let Some(owned) = &self.owned {
+            self.asked.tell(owned.committed);
+        }
+        Ok(())
     }
 
     /// Takes the partition over and reads its small state; profiles come when they are needed.
@@ -442,6 +484,7 @@ impl PartitionOwner {
             next,
             committed,
             committed_at,
+            saving: None,
         });
         self.flush()
     }
@@ -481,7 +524,8 @@ impl PartitionOwner {
             && std::mem::take(&mut owned.unverified)
             && !planted(Mutation::LoadBelieved)
         {
-            owned.held.verify(&*self.store, partition)?;
+            let on_its_way = owned.saving.as_ref().map(|saving| saving.held);
+            owned.held.verify(&*self.store, partition, on_its_way)?;
         }
         self.output.flush(&*self.log, &*self.gate).map_err(|error| match error {
             FlushError::Log(source) => OwnerError::Log { partition, source },
@@ -626,29 +670,34 @@ impl PartitionOwner {
 
     fn checkpoint_due(&self) -> bool {
         let Some(owned) = &self.owned else { return false };
-        let records = owned.next - owned.committed;
-        records > 0
-            && (records >= self.options.checkpoint_records
-                || owned.partition.dirty() >= self.options.checkpoint_profiles
+        owned.next > owned.committed
+            && (self.overdue()
                 || self.clock.now().since(owned.committed_at) >= self.options.checkpoint_every)
     }
 
-    /// Writes what changed with the position, atomically (LOG-2), then lets idle profiles go.
+    /// Whether so much has changed since the last checkpoint began that no more may gather.
+    fn overdue(&self) -> bool {
+        let Some(owned) = &self.owned else { return false };
+        let begun = owned.saving.as_ref().map_or(owned.committed, |saving| saving.held.position);
+        owned.next - begun >= self.options.checkpoint_records
+            || owned.partition.dirty() >= self.options.checkpoint_profiles
+    }
+
+    /// Checkpoints what is applied and waits for it.
     fn checkpoint(&mut self) -> Result<(), OwnerError> {
-        let (log_error, state_error) = (self.log_error(), self.state_error());
+        self.saved(true)?;
+        self.begin_checkpoint();
+        self.saved(true)
+    }
+
+    /// Sends what changed with the position on its way, to be written atomically (LOG-2).
+    fn begin_checkpoint(&mut self) {
         let now = self.clock.now();
-        let Some(owned) = &mut self.owned else { return Ok(()) };
+        let Some(owned) = &mut self.owned else { return };
         if owned.next == owned.committed {
-            return Ok(());
+            return;
         }
-        // What was published must be durable before the state says so.
-        if !planted(Mutation::CheckpointBeforeDurable) {
-            self.log.sync().map_err(log_error)?;
-        }
-        // A store that came back older lacks what was written before and is not dirty any more.
-        if !planted(Mutation::LoadBelieved) {
-            owned.held.verify(&*self.store, self.options.partition)?;
-        }
+        assert!(owned.saving.is_none(), "one checkpoint at a time");
         let changed = owned.partition.take_checkpoint();
         let mut writes = Vec::with_capacity(changed.profiles.len() + changed.wakes.len() + 3);
         counter!(names::CHECKPOINT_PROFILES).increment(changed.profiles.len() as u64);
@@ -670,11 +719,34 @@ impl PartitionOwner {
         writes.push(meta(META_WRITTEN, encode(&now.0)));
         let held = Held { position: owned.next, ..owned.held };
         writes.push(held.write());
-        let checkpoint = Checkpoint { position: owned.next, writes };
-        self.store.checkpoint(&self.name, owned.epoch, checkpoint).map_err(state_error)?;
-        owned.held = held;
-        owned.committed = owned.next;
-        owned.committed_at = now;
+        let job = Job {
+            log: self.log.clone(),
+            store: self.store.clone(),
+            name: self.name.clone(),
+            partition: self.options.partition,
+            epoch: owned.epoch,
+            held: owned.held,
+            checkpoint: Checkpoint { position: owned.next, writes },
+            durable: !planted(Mutation::CheckpointBeforeDurable),
+            verified: !planted(Mutation::LoadBelieved),
+        };
+        let saving = Saving::new(job, held, now);
+        self.aside.take(saving.errand.clone());
+        owned.saving = Some(saving);
+    }
+
+    /// Takes note of the checkpoint that was on its way, if it is written by now or when `wait`;
+    /// then lets idle profiles go.
+    fn saved(&mut self, wait: bool) -> Result<(), OwnerError> {
+        let Some(owned) = &mut self.owned else { return Ok(()) };
+        let Some(saving) = &owned.saving else { return Ok(()) };
+        let outcome = if wait { Some(saving.errand.wait()) } else { saving.errand.poll() };
+        let Some(outcome) = outcome else { return Ok(()) };
+        outcome?;
+        owned.held = saving.held;
+        owned.committed = saving.held.position;
+        owned.committed_at = saving.began;
+        owned.saving = None;
         counter!(names::CHECKPOINTS).increment(1);
         let evicted = owned.partition.evict(self.options.resident_profiles);
         counter!(names::EVICTED).increment(evicted as u64);

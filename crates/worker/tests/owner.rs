@@ -11,7 +11,8 @@ use sojourn_model::{
     Record, Timestamp, Touchpoint, VersionId,
 };
 use sojourn_ports::{
-    Append, Gate, GateQuery, GateVerdict, Layout, Log, ReadLimit, StateError, StateStore, Topic,
+    Append, Aside, Gate, GateQuery, GateVerdict, Layout, Log, ReadLimit, StateError, StateStore,
+    Task, Topic,
 };
 use sojourn_proto::{
     ActionRecord, DecisionRecord, Origin, decode_action_record, decode_decision_record,
@@ -21,8 +22,8 @@ use sojourn_rules::{Definitions, Files, compile};
 use sojourn_worker::{
     DefinitionsSource, OwnerError, OwnerOptions, PartitionOwner, Progress, owner_name,
 };
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 const PARTITIONS: u16 = 2;
 const HOUR: i64 = 3_600_000;
@@ -67,6 +68,24 @@ struct One(Arc<Definitions>);
 impl DefinitionsSource for One {
     fn get(&self, version: VersionId) -> Result<Arc<Definitions>, String> {
         if version == self.0.version { Ok(self.0.clone()) } else { Err("unknown".to_owned()) }
+    }
+}
+
+/// Holds checkpoints back until the test writes them.
+#[derive(Default)]
+struct Later(Mutex<Vec<Arc<dyn Task>>>);
+
+impl Aside for Later {
+    fn take(&self, task: Arc<dyn Task>) {
+        self.0.lock().expect("one thread").push(task);
+    }
+}
+
+impl Later {
+    fn write(&self) -> usize {
+        let tasks = std::mem::take(&mut *self.0.lock().expect("one thread"));
+        tasks.iter().for_each(|task| task.run());
+        tasks.len()
     }
 }
 
@@ -277,8 +296,14 @@ proptest! {
         tell(&mut house, &list);
         house.log.set_faults(LogFaults { append_unknown: 100, short_read: 700, rewind_read: 200 });
         house.store.set_faults(StoreFaults { unknown: 100, failed: 50 });
+        // Half of them have their checkpoints written some turns later.
+        let later = Arc::new(Later::default());
         let begin = |house: &House| -> Vec<_> {
-            (0..PARTITIONS).map(|partition| house.owner(partition)).collect()
+            let aside = |owner: PartitionOwner| match seed % 2 {
+                0 => owner,
+                _ => owner.with_aside(later.clone()),
+            };
+            (0..PARTITIONS).map(|partition| aside(house.owner(partition))).collect()
         };
         let mut owners = begin(&house);
         for _ in 0..120 {
@@ -289,6 +314,7 @@ proptest! {
                     owners = begin(&house);
                 }
                 1 => house.log.sync_some(2),
+                4 | 5 => _ = later.write(),
                 2 => {
                     house.store.roll_back((drawn / 16 % 3) as usize);
                     owners = begin(&house);
@@ -305,11 +331,76 @@ proptest! {
         }
         house.log.set_faults(LogFaults::default());
         house.store.set_faults(StoreFaults::default());
+        // A checkpoint that failed while there were faults is heard of now.
+        owners.iter_mut().for_each(|owner| _ = owner.turn());
+        run_dry(&mut owners);
+        later.write();
         run_dry(&mut owners);
         let taken = house.taken();
         prop_assert_eq!(taken.0, expected.0);
         prop_assert_eq!(taken.1, expected.1);
     }
+}
+
+#[test]
+fn an_owner_goes_on_while_its_checkpoint_is_written() {
+    let mut house = House::new(1);
+    let partition = ProfileId(1).partition(PARTITIONS);
+    let stored = |house: &House| {
+        let owners = house.store.owners().expect("reads");
+        owners.into_iter().find(|(name, _)| *name == owner_name(partition)).map(|(_, at)| at)
+    };
+    for _ in 0..4 {
+        house.happens(0, "Noop", "");
+    }
+    let later = Arc::new(Later::default());
+    let mut owner = house.owner(partition).with_aside(later.clone());
+    assert_eq!(owner.turn().expect("works"), Progress::Worked(5));
+    assert!(owner.is_saving() && owner.committed() == Some(0), "it is on its way");
+    let told = Arc::new(AtomicBool::new(false));
+    let tell = told.clone();
+    assert!(owner.settle().ask(move || tell.store(true, Ordering::SeqCst)));
+    house.happens(0, "Ping", "{}");
+    let of = |person: u64| ProfileId(person + 1).partition(PARTITIONS);
+    let other = (1..100).find(|person| of(*person) == partition).expect("one of many");
+    house.happens(other, "Ping", "{}");
+    assert_eq!(owner.turn().expect("works"), Progress::Worked(2), "another person is loaded");
+    assert_eq!((owner.position(), stored(&house)), (Some(7), Some(0)));
+    assert_eq!(later.write(), 1);
+    assert_eq!(stored(&house), Some(5), "as of when it was sent on its way");
+    // What has come since goes in the next one, for which somebody waits.
+    assert_eq!(owner.turn().expect("works"), Progress::Idle);
+    assert!(owner.is_saving() && !told.load(Ordering::SeqCst));
+    assert_eq!(later.write(), 1);
+    owner.turn().expect("works");
+    assert!(told.load(Ordering::SeqCst) && owner.committed() == Some(7));
+    // A stop waits for what is on its way and for the rest.
+    house.happens(0, "Noop", "");
+    owner.turn().expect("works");
+    owner.finish().expect("written");
+    assert_eq!(stored(&house), Some(8));
+}
+
+#[test]
+fn a_checkpoint_on_its_way_writes_nothing_once_another_owner_has_claimed() {
+    let mut house = House::new(1);
+    let partition = ProfileId(1).partition(PARTITIONS);
+    for _ in 0..4 {
+        house.happens(0, "Noop", "");
+    }
+    let later = Arc::new(Later::default());
+    let mut first = house.owner(partition).with_aside(later.clone());
+    first.turn().expect("works");
+    let mut second = house.owner(partition);
+    second.turn().expect("takes over");
+    assert_eq!(second.committed(), Some(5));
+    assert_eq!(later.write(), 1);
+    let error = first.turn().expect_err("its epoch is over");
+    assert!(
+        matches!(error, OwnerError::State { source: StateError::Fenced { .. }, .. }),
+        "{error}"
+    );
+    second.turn().expect("nothing has moved under it");
 }
 
 #[test]

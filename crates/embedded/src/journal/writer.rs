@@ -114,9 +114,6 @@ fn sync(shared: &Shared, segment: &Segment) -> io::Result<()> {
 fn commit(shared: &Shared, batch: Vec<Pending>, tail: &mut Tail) {
     let last = batch.last().expect("a batch is not empty");
     let durable_at = (last.segment.number, last.at + last.group.len() as u64);
-    // Counted before anybody is told: who has waited for a sync finds it in the figures.
-    let counters = &shared.counters;
-    counters.groups.fetch_add(batch.len() as u64, Ordering::Relaxed);
     let mut wake = Vec::new();
     // Counted before anybody is told: who has synced finds its own records in the figures.
     let counters = &shared.counters;

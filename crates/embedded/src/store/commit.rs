@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fjall::{OwnedWriteBatch, PersistMode};
 use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
-use sojourn_ports::{Checkpoint, GraphCommit, GraphError, Space, StateError};
+use sojourn_ports::{Checkpoint, GraphCommit, GraphError, OwnersCheckpoint, Space, StateError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -36,6 +36,22 @@ enum Refusal {
     Failed(String),
 }
 
+impl Refusal {
+    fn of_state(self, owner: &str, epoch: u64) -> StateError {
+        match self {
+            Self::Fenced { current } => {
+                StateError::Fenced { owner: owner.to_owned(), mine: epoch, current }
+            }
+            Self::Conflict => unreachable!("a checkpoint has no guards"),
+            Self::Backwards { at, to } => {
+                StateError::Failed(format!("{owner} would go back from {at} to {to}"))
+            }
+            Self::Unknown(reason) => StateError::Unknown(reason),
+            Self::Failed(reason) => StateError::Failed(reason),
+        }
+    }
+}
+
 /// A group being put together.
 struct Group {
     batch: OwnedWriteBatch,
@@ -54,17 +70,24 @@ impl FjallStore {
         checkpoint: Checkpoint,
     ) -> Result<(), StateError> {
         let job = Job::State { owner: owner.to_owned(), epoch, checkpoint };
-        self.submit(job).map_err(|refusal| match refusal {
-            Refusal::Fenced { current } => {
-                StateError::Fenced { owner: owner.to_owned(), mine: epoch, current }
-            }
-            Refusal::Conflict => unreachable!("a checkpoint has no guards"),
-            Refusal::Backwards { at, to } => {
-                StateError::Failed(format!("{owner} would go back from {at} to {to}"))
-            }
-            Refusal::Unknown(reason) => StateError::Unknown(reason),
-            Refusal::Failed(reason) => StateError::Failed(reason),
-        })
+        let outcome = self.submit(vec![job]).pop().expect("one each");
+        outcome.map_err(|refusal| refusal.of_state(owner, epoch))
+    }
+
+    /// Several checkpoints in one group.
+    pub(crate) fn submit_checkpoints(
+        &self,
+        checkpoints: Vec<OwnersCheckpoint>,
+    ) -> Vec<Result<(), StateError>> {
+        let names: Vec<_> = checkpoints.iter().map(|one| (one.owner.clone(), one.epoch)).collect();
+        let jobs = checkpoints.into_iter().map(|one| {
+            let OwnersCheckpoint { owner, epoch, checkpoint } = one;
+            Job::State { owner, epoch, checkpoint }
+        });
+        let outcomes = self.submit(jobs.collect()).into_iter().zip(names);
+        outcomes
+            .map(|(outcome, (owner, epoch))| outcome.map_err(|why| why.of_state(&owner, epoch)))
+            .collect()
     }
 
     pub(crate) fn submit_commit(
@@ -73,7 +96,9 @@ impl FjallStore {
         epoch: u64,
         commit: GraphCommit,
     ) -> Result<(), GraphError> {
-        self.submit(Job::Graph { shard, epoch, commit }).map_err(|refusal| match refusal {
+        let outcome =
+            self.submit(vec![Job::Graph { shard, epoch, commit }]).pop().expect("one each");
+        outcome.map_err(|refusal| match refusal {
             Refusal::Fenced { .. } => GraphError::Fenced { shard, mine: epoch },
             Refusal::Conflict => GraphError::Conflict,
             Refusal::Backwards { at, to } => {
@@ -84,14 +109,15 @@ impl FjallStore {
         })
     }
 
-    /// Waits until the job is done, leading a group when nobody else does.
-    fn submit(&self, job: Job) -> Result<(), Refusal> {
-        let slot = Arc::new(Slot::default());
+    /// Waits until the jobs are done, leading a group when nobody else does. They come into one.
+    fn submit(&self, jobs: Vec<Job>) -> Vec<Result<(), Refusal>> {
+        let slots: Vec<_> = jobs.iter().map(|_| Arc::new(Slot::default())).collect();
         let mut queue = self.queue.lock();
-        queue.waiting.push((job, Arc::clone(&slot)));
+        queue.waiting.extend(jobs.into_iter().zip(slots.iter().cloned()));
         loop {
-            if let Some(result) = slot.0.lock().take() {
-                return result;
+            // A group is done as a whole.
+            if slots.iter().all(|slot| slot.0.lock().is_some()) {
+                return slots.iter().filter_map(|slot| slot.0.lock().take()).collect();
             }
             if queue.led {
                 self.committed.wait(&mut queue);

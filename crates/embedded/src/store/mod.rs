@@ -21,7 +21,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable};
 use owners::Owners;
 use parking_lot::{Condvar, Mutex};
 use sojourn_ports::state::limits;
-use sojourn_ports::{Checkpoint, Claim, Space, StateError, StateStore};
+use sojourn_ports::{Checkpoint, Claim, OwnersCheckpoint, Space, StateError, StateStore};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -223,6 +223,19 @@ impl StateStore for FjallStore {
         limits::check_owner(owner)?;
         limits::check(&checkpoint)?;
         self.submit_checkpoint(owner, epoch, checkpoint)
+    }
+
+    fn checkpoint_each(&self, checkpoints: Vec<OwnersCheckpoint>) -> Vec<Result<(), StateError>> {
+        let checked: Vec<_> = checkpoints
+            .iter()
+            .map(|one| limits::check_owner(&one.owner).and(limits::check(&one.checkpoint)))
+            .collect();
+        if checked.iter().all(Result::is_ok) {
+            return self.submit_checkpoints(checkpoints);
+        }
+        // Rare: each by itself, so that one over a limit keeps none of the others back.
+        let one = |one: OwnersCheckpoint| self.checkpoint(&one.owner, one.epoch, one.checkpoint);
+        checkpoints.into_iter().map(one).collect()
     }
 
     fn owners(&self) -> Result<Vec<(String, u64)>, StateError> {

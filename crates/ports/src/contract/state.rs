@@ -2,7 +2,7 @@
 
 use super::{Case, Report, run};
 use crate::state::limits;
-use crate::{Checkpoint, Claim, Space, StateError, StateStore, Write};
+use crate::{Checkpoint, Claim, OwnersCheckpoint, Space, StateError, StateStore, Write};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,6 +54,7 @@ const CASES: &[Case<Factory, StateCapabilities>] = &[
     ("a checkpoint survives a crash, whole", |_| true, crash),
     ("readers never see half of a checkpoint", |_| true, whole),
     ("owners checkpoint at once", |_| true, concurrent),
+    ("checkpoints handed over together stand each for itself", |_| true, together),
     ("an unknown checkpoint was applied or not, whole", |c| c.unknown, unknown),
     (
         "a store that is rolled back has an older state and position together",
@@ -184,6 +185,39 @@ fn fencing(factory: &mut Factory) {
     assert_eq!(store.owners().unwrap(), [("o".to_owned(), 1)]);
     assert!(store.checkpoint("o", new + 1, step(2, vec![])).is_err(), "nobody claimed that");
     store.checkpoint("o", new, step(2, vec![])).unwrap();
+}
+
+fn together(factory: &mut Factory) {
+    let store = factory.create();
+    let one = |owner: &str, epochs_ago: u64, position, writes| {
+        let epoch = store.claim(owner).unwrap().epoch - epochs_ago;
+        let (owner, checkpoint) = (owner.to_owned(), step(position, writes));
+        OwnersCheckpoint { owner, epoch, checkpoint }
+    };
+    let long = "k".repeat(limits::KEY_BYTES_MAX + 1);
+    let fenced = one("b", 1, 4, vec![put(Space::Meta, "x", "b")]);
+    let fits = [
+        one("a", 0, 3, vec![put(Space::Meta, "x", "a")]),
+        fenced,
+        one("c", 0, 5, vec![put(Space::Meta, "x", "c")]),
+    ];
+    let outcomes = store.checkpoint_each(fits.into());
+    assert!(outcomes[0].is_ok() && outcomes[2].is_ok(), "{outcomes:?}");
+    assert!(matches!(outcomes[1], Err(StateError::Fenced { .. })), "{outcomes:?}");
+    let over = [
+        one("a", 0, 6, vec![put(Space::Meta, &long, "a")]),
+        one("c", 0, 6, vec![put(Space::Meta, "x", "d")]),
+    ];
+    let outcomes = store.checkpoint_each(over.into());
+    assert!(outcomes[0].is_err() && outcomes[1].is_ok(), "{outcomes:?}");
+    assert!(store.checkpoint_each(vec![]).is_empty());
+    let mut owners = store.owners().unwrap();
+    owners.sort();
+    assert_eq!(owners, [("a".to_owned(), 3), ("c".to_owned(), 6)]);
+    assert_eq!(get(&*store, "a", Space::Meta, "x").as_deref(), Some("a"));
+    assert_eq!(get(&*store, "b", Space::Meta, "x"), None);
+    let store = factory.crash(store);
+    assert_eq!(get(&*store, "c", Space::Meta, "x").as_deref(), Some("d"));
 }
 
 fn backwards(factory: &mut Factory) {
