@@ -13,6 +13,7 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("fjall", &["sojourn-embedded"]),
     ("lettre", &["sojourn-channels"]),
     ("reqwest", &["sojourn-channels", "sojourn", "sojourn-bench"]),
+    ("rusty-s3", &["sojourn"]),
     ("cel", &["sojourn-rules"]),
     ("saphyr", &["sojourn-rules"]),
     ("mrml", &["sojourn-channels", "sojourn-rules", "sojourn-dispatcher"]),

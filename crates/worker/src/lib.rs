@@ -18,11 +18,12 @@ mod output;
 mod owner;
 mod planted;
 mod saving;
+mod stored;
 
 pub use owner::{
-    DefinitionsSource, OwnerError, OwnerOptions, PartitionOwner, Progress, Settle, checkpointed,
-    orders, owner_name,
+    DefinitionsSource, OwnerError, OwnerOptions, PartitionOwner, Progress, Settle, owner_name,
 };
 pub use planted::Mutation;
 #[cfg(feature = "planted-bugs")]
 pub use planted::plant;
+pub use stored::{checkpointed, orders};

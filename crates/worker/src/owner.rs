@@ -194,32 +194,9 @@ pub fn owner_name(partition: u16) -> String {
 /// Key of the engine's own state in [`Space::Meta`].
 const META_ENGINE: &[u8] = b"engine";
 /// Key of the time of the last checkpoint in [`Space::Meta`].
-const META_WRITTEN: &[u8] = b"written";
+pub(crate) const META_WRITTEN: &[u8] = b"written";
 /// Key of [`Marks`] in [`Space::Meta`].
-const META_MARKS: &[u8] = b"marks";
-
-/// When a partition's last checkpoint was written, by the clock of its owner; `None`: there is none, or
-/// it is of a version that did not say. For `doctor`.
-pub fn checkpointed(
-    store: &dyn StateStore,
-    partition: u16,
-) -> Result<Option<Timestamp>, StateError> {
-    let key = Bytes::from_static(META_WRITTEN);
-    let found = store.get(&owner_name(partition), Space::Meta, &[key])?;
-    let Some(row) = found.into_iter().next().flatten() else { return Ok(None) };
-    let at = postcard::from_bytes(&row).map_err(|error| StateError::Failed(error.to_string()))?;
-    Ok(Some(Timestamp(at)))
-}
-
-/// The last orders about kill switches in a partition's last checkpoint: for a gate that has lost its
-/// marks.
-pub fn orders(store: &dyn StateStore, partition: u16) -> Result<Vec<GateMark>, StateError> {
-    let key = Bytes::from_static(META_MARKS);
-    let found = store.get(&owner_name(partition), Space::Meta, &[key])?;
-    let Some(row) = found.into_iter().next().flatten() else { return Ok(Vec::new()) };
-    let marks = Marks::decode(&row).map_err(|error| StateError::Failed(error.to_string()))?;
-    Ok(marks.orders().collect())
-}
+pub(crate) const META_MARKS: &[u8] = b"marks";
 
 struct Owned {
     /// The store's epoch: fences checkpoints.
