@@ -5,7 +5,8 @@
 //! the store stands at this owner's own position: after a successor's checkpoint it is newer than
 //! the record being applied, and after a roll-back it is older.
 
-use crate::owner::{OwnerError, owner_name};
+use crate::error::OwnerError;
+use crate::owner::owner_name;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sojourn_ports::{Space, StateError, StateStore, Write};

@@ -10,6 +10,7 @@
 //! and a record that was published twice, or by an owner whose epoch is over, is skipped by its origin. **DET-1:** the engine gets what
 //! stands in the log and nothing else.
 
+mod error;
 mod hold;
 pub mod limits;
 mod marks;
@@ -20,9 +21,8 @@ mod planted;
 mod saving;
 mod stored;
 
-pub use owner::{
-    DefinitionsSource, OwnerError, OwnerOptions, PartitionOwner, Progress, Settle, owner_name,
-};
+pub use error::OwnerError;
+pub use owner::{DefinitionsSource, OwnerOptions, PartitionOwner, Progress, Settle, owner_name};
 pub use planted::Mutation;
 #[cfg(feature = "planted-bugs")]
 pub use planted::plant;

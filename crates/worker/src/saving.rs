@@ -7,8 +7,8 @@
 //! nobody whom it holds leaves memory: whatever is read from the store meanwhile is the same at
 //! both positions. The epoch fences it like any other: after a claim it writes nothing.
 
+use crate::error::OwnerError;
 use crate::hold::Held;
-use crate::owner::OwnerError;
 use sojourn_model::Timestamp;
 use sojourn_ports::{Checkpoint, Errand, Log, StateStore};
 use std::sync::Arc;
