@@ -76,8 +76,18 @@ pub(crate) fn count(observed: &Observed, sightings: &mut Sightings) {
     }
 }
 
+/// One line for each part, with the seeds in which it was drawn and in which it was exercised.
+pub fn table(sightings: &Sightings) -> String {
+    let head =
+        "\nseeds in which a part of the language was drawn, and in which it was exercised:\n";
+    PARTS.iter().fold(head.to_owned(), |text, part| {
+        let times = |prefix| sightings.get(&name(prefix, part)).copied().unwrap_or(0);
+        text + &format!("  {:>8} {:>8}  {part}\n", times("drawn"), times("exercised"))
+    })
+}
+
 /// Name under which a part is counted.
-pub fn name(prefix: &str, part: &str) -> String {
+pub(crate) fn name(prefix: &str, part: &str) -> String {
     format!("{prefix}: {part}")
 }
 

@@ -1,9 +1,9 @@
 //! `sojourn-sim`: runs seeds of the simulator and tells what did not hold.
 
 use clap::Parser;
-use sojourn_sim::coverage::{PARTS, name};
+use sojourn_sim::coverage;
 use sojourn_sim::run::{STEPS, difference, many, run};
-use sojourn_sim::sightings::WANTED;
+use sojourn_sim::sightings::{WANTED, wanted};
 use std::process::ExitCode;
 
 /// Threads that run seeds.
@@ -40,13 +40,6 @@ fn main() -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Everything that a full run must see: rare events, and every part of the language both ways.
-fn wanted() -> Vec<String> {
-    let parts =
-        PARTS.iter().flat_map(|part| ["drawn", "exercised"].map(|prefix| name(prefix, part)));
-    WANTED.iter().map(|what| (*what).to_owned()).chain(parts).collect()
-}
-
 fn one(seed: u64) -> (u64, u64) {
     let report = run(seed, true, STEPS);
     report.trace.iter().for_each(|line| println!("{line}"));
@@ -69,11 +62,7 @@ fn all(seeds: u64) -> (u64, u64) {
     println!("\nseen, over all seeds:");
     let times = |what: &str| sightings.get(what).copied().unwrap_or(0);
     WANTED.iter().for_each(|what| println!("  {:>8}  {what}", times(what)));
-    println!("\nseeds in which a part of the language was drawn, and in which it was exercised:");
-    for part in PARTS {
-        let [drawn, exercised] = ["drawn", "exercised"].map(|prefix| times(&name(prefix, part)));
-        println!("  {drawn:>8} {exercised:>8}  {part}");
-    }
+    print!("{}", coverage::table(&sightings));
     let wanted = wanted();
     let unseen = wanted.iter().filter(|what| times(what) == 0).count() as u64;
     let unseen = if seeds >= SEEDS_FOR_SIGHTINGS { unseen } else { 0 };

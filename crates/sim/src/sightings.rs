@@ -1,6 +1,7 @@
 //! Rare events that must have been seen over all seeds: a safety net that never gets wet proves
 //! nothing.
 
+use crate::coverage::{PARTS, name};
 use crate::observed::{Applied, Observed};
 use chrono::{Offset, TimeZone};
 use sojourn_model::{Decision, NoteKind, Outcome, Reason, Timestamp, event_names};
@@ -58,6 +59,13 @@ pub const WANTED: [&str; 46] = [
     "the store came back older",
     "the store came back older under a living owner",
 ];
+
+/// Everything that a full run must see: rare events, and every part of the language both ways.
+pub fn wanted() -> Vec<String> {
+    let parts =
+        PARTS.iter().flat_map(|part| ["drawn", "exercised"].map(|prefix| name(prefix, part)));
+    WANTED.iter().map(|what| (*what).to_owned()).chain(parts).collect()
+}
 
 /// Counts in `sightings` what can be seen from the end.
 pub(crate) fn count(observed: &Observed, sightings: &mut Sightings) {

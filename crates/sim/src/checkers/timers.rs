@@ -3,7 +3,7 @@
 
 use crate::observed::{Applied, Observed, Violation};
 use sojourn_model::{Decision, DurationMs, NoteKind, Outcome, ProfileId, Timestamp};
-use sojourn_rules::{Definitions, StepKind, Wait};
+use sojourn_rules::{Definitions, Reentry, StepKind, Wait, WaitWhat};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -96,6 +96,9 @@ fn waits(observed: &Observed, found: &mut Vec<Violation>) {
                 | NoteKind::Ended { journey, run_key, .. } => (journey.clone(), run_key.clone()),
                 _ => continue,
             };
+            if side_by_side(observed, &journey) {
+                continue;
+            }
             let run = (note.profile, journey.clone(), key);
             if let Some((until, restarts)) = waiting.remove(&run)
                 && note.at > until
@@ -121,9 +124,10 @@ fn waits(observed: &Observed, found: &mut Vec<Violation>) {
                     format!("{run:?} waits {elapsed:?} from {:?}, until {until:?}", note.at),
                 ));
             }
-            // A deferral may be prolonged; its decisions tell.
+            // A deferral may be prolonged; its decisions tell. A condition is looked at when time
+            // empties a window in it, and may go on waiting.
             if let Some(until) = until
-                && !is_send(observed, &journey, step)
+                && !is_any(observed, &journey, step, prolongs)
             {
                 let restarts = elapsed.iter().any(|(_, restarts)| *restarts);
                 waiting.insert(run, (*until, restarts));
@@ -137,16 +141,32 @@ fn waits(observed: &Observed, found: &mut Vec<Violation>) {
     }
 }
 
-/// Whether a step sends in any of the versions: one without an id of its own has another place, and so
-/// another id, where the journey was edited.
-fn is_send(observed: &Observed, journey: &str, step: &str) -> bool {
-    observed.versions.values().filter_map(|definitions| definitions.journey(journey)).any(
-        |journey| {
-            journey
-                .find(step)
-                .is_some_and(|index| matches!(journey.step(index).kind, StepKind::Send(_)))
-        },
-    )
+/// Whether runs of a journey may live side by side under one key: notes do not tell them apart.
+fn side_by_side(observed: &Observed, journey: &str) -> bool {
+    observed
+        .versions
+        .values()
+        .filter_map(|definitions| definitions.journey(journey))
+        .any(|journey| journey.entry.reentry == Reentry::Always && journey.entry.key.is_none())
+}
+
+/// Whether what a run waits for at a step may be put off.
+fn prolongs(kind: &StepKind) -> bool {
+    match kind {
+        StepKind::Send(_) => true,
+        StepKind::WaitFor(wait) => matches!(wait.what, WaitWhat::Condition(_)),
+        _ => false,
+    }
+}
+
+/// Whether a step is such a one in any of the versions: one without an id of its own has another
+/// place, and so another id, where the journey was edited.
+fn is_any(observed: &Observed, journey: &str, step: &str, such: fn(&StepKind) -> bool) -> bool {
+    observed
+        .versions
+        .values()
+        .filter_map(|definitions| definitions.journey(journey))
+        .any(|journey| journey.find(step).is_some_and(|index| such(&journey.step(index).kind)))
 }
 
 /// Length of a wait for time to pass, and whether events begin it anew: in each version.
