@@ -13,8 +13,7 @@ pub const RECENT_INDEXED_MIN: usize = 32;
 pub const UNDO_MAX: usize = 8;
 /// Profiles on the way from an absorbed profile to its survivor.
 pub const MERGE_CHAIN_MAX: usize = 100_000;
-/// Identifiers, and as many persons, that the cache keeps in one of its two generations; about 1 KB
-/// for a person with their identifiers.
+/// Identifiers, and as many persons, that the cache keeps in one of its two generations.
 pub const CACHE_NODES_MAX: usize = 1 << 19;
 /// Records of one read.
 pub const READ_RECORDS_MAX: usize = 8_192;
