@@ -106,12 +106,12 @@ impl Dispatcher {
         while from < end {
             entries.clear();
             log.read(Topic::Dispatch, partition, from, limit, &mut entries)?;
-            entries.retain(|entry| entry.offset >= from);
-            match entries.last() {
-                Some(last) => from = last.offset + 1,
-                None => break,
-            }
-            values.extend(entries.drain(..).map(|entry| entry.value));
+            // Nothing at all is a hole at the end; only what was read before is a reader that went
+            // back, and more follows.
+            let Some(last) = entries.last().map(|last| last.offset) else { break };
+            let new = entries.drain(..).filter(|entry| entry.offset >= from);
+            values.extend(new.map(|entry| entry.value));
+            from = from.max(last + 1);
         }
         self.dispatch_next.insert(partition, from);
         Ok(values)

@@ -155,10 +155,10 @@ impl Dispatcher {
                     }
                 }
             }
-            match entries.last() {
-                Some(last) if last.offset >= next => next = last.offset + 1,
-                _ => break,
-            }
+            // Nothing at all is a hole at the end; only what was read before is a reader that went
+            // back, and more follows: an intent that is not learned here would be made twice.
+            let Some(last) = entries.last() else { break };
+            next = next.max(last.offset + 1);
         }
         let known = self.dispatch_next.entry(lane.dispatch).or_default();
         *known = (*known).max(bounds.next);
