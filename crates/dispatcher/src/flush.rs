@@ -128,11 +128,18 @@ impl Dispatcher {
             return Ok(());
         }
         self.ports.log.sync()?;
+        // What recovery learned of actions that have not been read yet stands in memory only: until
+        // they have been, whoever recovers next must learn it again (ACT-1).
+        let read = |lane: &crate::lane::Lane| {
+            self.targets.get(&lane.partition).is_some_and(|target| lane.next >= *target)
+        };
+        let settled = self.lanes.iter().all(read);
         for lane in &mut self.lanes {
             if !due(lane) {
                 continue;
             }
-            let dispatch = self.dispatch_next.get(&lane.dispatch).copied().unwrap_or(0);
+            let known = self.dispatch_next.get(&lane.dispatch).copied().unwrap_or(0);
+            let dispatch = if settled { known } else { lane.saved_dispatch };
             let store = &*self.ports.store;
             if lane.checkpoint(store, &self.pending, &self.early, dispatch, now)? {
                 let actions = (Topic::Actions, lane.partition, lane.next);
