@@ -145,6 +145,10 @@ mod tests {
     }
 
     #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "work that takes a while, on a thread of its own"
+    )]
     fn who_waits_hears_of_an_outcome_and_of_a_panic() {
         let (begun, begin) = std::sync::mpsc::channel();
         let errand = Errand::new(move || {

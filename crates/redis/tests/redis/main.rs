@@ -105,7 +105,7 @@ fn the_store_keeps_its_contract() {
     let server = one();
     let can = StateCapabilities { unknown: true, roll_back: false, empty: true };
     let report = check_state(&can, &mut || Single::make(&server));
-    assert_eq!((report.ran.len(), report.skipped.len()), (13, 1), "{report:?}");
+    assert_eq!((report.ran.len(), report.skipped.len()), (14, 1), "{report:?}");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_cluster_keeps_the_contracts() {
     let url = cluster.url();
     let can = StateCapabilities { unknown: false, roll_back: false, empty: false };
     let report = check_state(&can, &mut || Box::new(Clustered(fresh(&url))));
-    assert_eq!(report.ran.len(), 11, "{report:?}");
+    assert_eq!(report.ran.len(), 12, "{report:?}");
     let can = GraphCapabilities { unknown: false, roll_back: false };
     let report = check_graph(&can, &mut || Box::new(Clustered(fresh(&url))));
     assert_eq!(report.ran.len(), 9, "{report:?}");
