@@ -98,7 +98,7 @@ class Load:
         self.house, self.people, self.stop, self.lock = house, people, threading.Event(), threading.Lock()
         self.rate, self.batch, self.seed, self.leavers = rate, batch, seed, leavers
         self.acknowledged, self.pings, self.revoked, self.statuses = set(), set(), {}, collections.Counter()
-        self.give_up = None
+        self.give_up, self.began = None, time.time()
         work = [threading.Thread(target=self.lane, args=(n, random.Random(seed * 100 + n)), daemon=True) for n in range(LANES)]
         self.threads = [*work, threading.Thread(target=self.leave, daemon=True)]
         for thread in self.threads:
@@ -263,7 +263,7 @@ def judge(house, sink, load, lost, seconds):
         if late and any(-SLACK_SECONDS < moment - at < LOST_SECONDS for moment in lost):
             unjudged += 1
         elif late:
-            after.append((key, round(max(late) - at, 2)))
+            after.append((key, f"acknowledged at {at - load.began:.1f} s, sent at {max(late) - load.began:.1f} s"))
     check("chaos: nothing is sent after an acknowledged revocation (CON-2)", not after,
           f"{len(load.revoked)} revocations; late {after[:5]}; in a second that Redis lost {unjudged}")
     unknown = {r["action_id"] for r in records if r["kind"] == "delivery" and r["outcome"] == "unknown"}

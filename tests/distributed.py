@@ -174,7 +174,7 @@ def kill_in_one_process(folder, chance):
     """kill -9 of the whole process under load, over brokers that go on."""
     sink = base.Sink()
     sink.delay = 0.002
-    server = Shared(folder, sink).make().start()
+    server = Shared(folder, sink, longest_call="5s").make().start()
     acknowledged = set(base.people(server))
     load = base.Load(server, ping_every=12, timer_every=61)
     for _ in range(ROUNDS):
@@ -183,7 +183,7 @@ def kill_in_one_process(folder, chance):
         server.start()
     time.sleep(1.0)
     acknowledged |= load.end()
-    time.sleep(base.TIMER_SECONDS)
+    time.sleep(base.TIMER_SECONDS + 6)  # timers, and what was begun by the killed
     base.settled(sink)
     records = base.everything_once(server, acknowledged, f"{ROUNDS} kills")
     delivered_once(sink, load, records, f"{ROUNDS} kills")

@@ -141,6 +141,7 @@ impl World {
                 Record::Merge { id, from, into } => Applied::Merge(*id, *from, *into),
                 Record::Absorb { id, into, from, .. } => Applied::Absorb(*id, *into, *from),
                 Record::Command(Command::Pause { .. }) => Applied::Pause,
+                Record::Publish { .. } => Applied::Publish,
                 _ => Applied::Other,
             };
             applied.push((entry.offset, entry.log_time, kind));

@@ -20,6 +20,8 @@ pub enum Applied {
     Absorb(MergeId, ProfileId, ProfileId),
     /// A journey was paused.
     Pause,
+    /// A version holds from here on; before the first one nothing is kept of what happens.
+    Publish,
     /// Anything else.
     Other,
 }

@@ -135,7 +135,7 @@ pub(super) fn statements(observed: &Observed) -> Items {
                         ));
                     }
                 }
-                Applied::Touchpoint(..) | Applied::Pause | Applied::Other => {}
+                Applied::Touchpoint(..) | Applied::Pause | Applied::Publish | Applied::Other => {}
             }
         }
     }

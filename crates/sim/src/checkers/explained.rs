@@ -1,7 +1,7 @@
 //! EXP-1: every action has its decision, and every send step that a run came to left one.
 
 use crate::observed::{Observed, Violation};
-use sojourn_model::{NoteKind, Outcome};
+use sojourn_model::{Decision, NoteKind, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn check(observed: &Observed) -> Vec<Violation> {
@@ -47,7 +47,10 @@ pub(super) fn check(observed: &Observed) -> Vec<Violation> {
             found.push(Violation::new("EXP-1", format!("{} defers without an end", decision.id)));
         }
     }
-    for decision in last.values().filter(|decision| decision.outcome == Outcome::Defer) {
+    // One that wakes after the story's end has not had its turn.
+    let due = |decision: &&&Decision| decision.until.is_none_or(|until| until <= observed.end);
+    let deferred = last.values().filter(|decision| decision.outcome == Outcome::Defer);
+    for decision in deferred.filter(due) {
         found.push(Violation::new(
             "EXP-1",
             format!(

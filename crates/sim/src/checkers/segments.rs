@@ -32,7 +32,11 @@ pub(super) fn check(observed: &Observed) -> Vec<Violation> {
     }
     let mut pings: BTreeMap<ProfileId, Vec<(Timestamp, Timestamp)>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
-    for (_, at, applied) in observed.applied.iter().flatten() {
+    // Before the first version holds in a partition nothing is asked, so nothing is kept.
+    let asked = observed.applied.iter().flat_map(|partition| {
+        partition.iter().skip_while(|(_, _, applied)| !matches!(applied, Applied::Publish))
+    });
+    for (_, at, applied) in asked {
         let Applied::Touchpoint(profile, touchpoint) = applied else { continue };
         let mut new = || seen.insert((*profile, touchpoint.message_id.clone()));
         if &*touchpoint.event == "Ping" && !gone.contains(profile) && new() {
