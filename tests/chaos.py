@@ -264,6 +264,12 @@ def judge(house, sink, load, lost, seconds):
             unjudged += 1
         elif late:
             after.append((key, f"acknowledged at {at - load.began:.1f} s, sent at {max(late) - load.began:.1f} s"))
+    for key, _ in after[:2]:  # what the log says of it
+        actions = {r["action_id"] for r in records if r.get("run_key") == key and r.get("action_id")}
+        for row in records:
+            if row.get("run_key") == key or row.get("action_id") in actions or row.get("message_id") in (f"no.{person(key)}", key):
+                told = {name: row[name] for name in ("kind", "at", "occurred_at", "log_time", "outcome", "reason", "detail", "action_id", "message_id") if row.get(name)}
+                print(f"        {key}: {told}")
     check("chaos: nothing is sent after an acknowledged revocation (CON-2)", not after,
           f"{len(load.revoked)} revocations; late {after[:5]}; in a second that Redis lost {unjudged}")
     unknown = {r["action_id"] for r in records if r["kind"] == "delivery" and r["outcome"] == "unknown"}

@@ -167,12 +167,13 @@ impl RedisGate {
         Ok(())
     }
 
-    /// Number of the last marks set by any process: to be given to [`Self::settle`] later.
+    /// Stamp of the last marks set by any process: to be given to [`Self::settle`] later. Marks that are
+    /// set after it have a higher one, also when the store is emptied in between.
     pub fn ticket(&self) -> Result<u64, String> {
         let mut command = redis::cmd("HGET");
-        command.arg(self.shared.key("head")).arg("ticket");
-        let ticket: Option<u64> = self.shared.client.ask(&command)?;
-        Ok(ticket.unwrap_or(0))
+        command.arg(self.shared.key("head")).arg("stamp");
+        let stamp: Option<u64> = self.shared.client.ask(&command)?;
+        Ok(stamp.unwrap_or(0))
     }
 
     /// Takes back revocations without an end that were set up to `ticket`; the caller vouches for what
@@ -246,7 +247,7 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Instant, ticket and time of a stored mark.
+/// Instant, stamp and time of a stored mark.
 fn parsed(value: &[u8]) -> Option<[i64; 3]> {
     let mut numbers = std::str::from_utf8(value).ok()?.split(' ').map(str::parse);
     let mut next = || numbers.next()?.ok();

@@ -1,6 +1,8 @@
 -- Sets marks and names the permits that they concern. KEYS: header, marks, permits, sessions.
 -- ARGV: time of the caller, then per mark: what ('revoke', 'stop', 'kill', 'free'), field, instant.
--- Answer: ticket, then ids of permits. A mark is stored as 'instant ticket came'.
+-- Answer: ticket, then ids of permits. A mark is stored as 'instant stamp came'. Tickets are counted:
+-- whoever has seen a higher one knows that marks are gone. Stamps go by the clock: also over a store
+-- that was emptied or came back older, what is set later has a higher one.
 -- Of the orders about a kill switch the latest holds: its field, or the same with 'r' for 'k' when it
 -- was taken back. Of one instant, the one that stops.
 local time = redis.call('TIME')
@@ -8,10 +10,13 @@ local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(micros / 1000)
 redis.call('HSETNX', KEYS[1], 'life', string.format('%.0f', micros))
 local ticket = redis.call('HINCRBY', KEYS[1], 'ticket', 1)
+local last = tonumber(redis.call('HGET', KEYS[1], 'stamp') or '0')
+local stamp = string.format('%.0f', math.max(last + 1, micros))
+redis.call('HSET', KEYS[1], 'stamp', stamp)
 local set = {}
 for i = 2, #ARGV, 3 do
   local what, field, at = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local stored = ' ' .. ticket .. ' ' .. ARGV[1]
+  local stored = ' ' .. stamp .. ' ' .. ARGV[1]
   if what == 'kill' or what == 'free' then
     local freed = 'r' .. string.sub(field, 2)
     local orders = redis.call('HMGET', KEYS[2], field, freed)

@@ -227,6 +227,22 @@ fn a_gate_that_lost_its_marks_stays_shut_until_it_is_reopened() {
 }
 
 #[test]
+fn a_ticket_from_before_the_marks_were_lost_takes_none_back_that_came_after() {
+    let server = Server::start(&[]);
+    let gate = Redis::open(&RedisOptions::new(server.url())).unwrap().gate(clock()).unwrap();
+    gate.mark(&[revoked(Timestamp::MAX)]).unwrap();
+    gate.mark(&[revoked(Timestamp::MAX)]).unwrap();
+    let before = gate.ticket().unwrap();
+    server.cli(&["flushall"]);
+    gate.mark(&[revoked(Timestamp::MAX)]).unwrap();
+    gate.reopen().unwrap();
+    gate.settle(before).unwrap();
+    assert!(!is_open(&gate), "CON-2");
+    gate.settle(gate.ticket().unwrap()).unwrap();
+    assert!(is_open(&gate));
+}
+
+#[test]
 fn marks_are_settled_and_forgotten() {
     let server = Server::start(&[]);
     let gate = Redis::open(&RedisOptions::new(server.url())).unwrap().gate(clock()).unwrap();
