@@ -34,6 +34,8 @@ from processes import check  # noqa: E402
 
 # Three brokers and eight roles on a small machine: a restart may take its time.
 os.environ.setdefault("BROKERS_READY_S", "300")
+# After an outage a role may twice wait out the half minute in which it hopes for an answer of the log.
+base.READY_SECONDS_MAX = 180
 BROKERS_SH = str(HERE / "brokers" / "brokers.sh")
 RATE = float(os.environ.get("RATE", "150"))  # messages a second, over all lanes
 LANES = 3
