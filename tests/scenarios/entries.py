@@ -1,6 +1,6 @@
 """Cases of our own on how a journey begins: dates, schedules, attributes, segments, commands, history; loaded by `ours.py`.
 
-What only `crates/README.md` settles, not the semantics, says `house` in its note.
+What only `crates/engine/README.md` settles, not the semantics, says `house` in its note.
 """
 
 from notation import *  # noqa: F403
