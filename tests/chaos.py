@@ -17,7 +17,6 @@ import http.client
 import os
 import pathlib
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -398,17 +397,7 @@ def main():
             disk_full(scratch, seed)
     except Exception as error:  # noqa: BLE001: what broke is a failure of the run
         check("chaos ran to its end", False, f"{type(error).__name__}: {error}")
-    if "failed" in base.RESULTS:
-        keep = pathlib.Path(os.environ.get("SOJOURN_CACHE", HERE / ".cache")) / "chaos"
-        shutil.rmtree(keep, ignore_errors=True)
-        keep.mkdir(parents=True)
-        for log in scratch.rglob("*.log"):
-            shutil.copy(log, keep / log.name)
-        print(f"logs: {keep}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    counts = collections.Counter(base.RESULTS)
-    print(f"{counts['passed']} passed, {counts['failed']} failed" + (f", {counts['skipped']} skipped" if counts["skipped"] else ""))
-    return 1 if counts["failed"] else 0
+    return base.finish("chaos", scratch)
 
 
 if __name__ == "__main__":

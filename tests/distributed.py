@@ -214,16 +214,22 @@ class Roles(Shared):
         with open(folder / "ws" / "sojourn.yaml", "a", encoding="utf-8") as file:
             file.write(f'"listen":\n  "channels": "127.0.0.1:{self.channels}"\n')
 
-    def begin(self, name, wait=True):
+    channels_at = "http://127.0.0.1"
+
+    def spawn(self, name):
         """Starts `role` or `role-2`."""
         role = name.split("-")[0]
         port = self.gateway if role == "gateway" else self.ports.setdefault(name, base.free_port())
         command = [base.BINARY, "run", role, str(self.folder / "ws"), "--listen", f"127.0.0.1:{port}"]
         if role == "dispatcher":
-            command += ["--channels", f"http://127.0.0.1:{self.channels}"]
+            command += ["--channels", f"{self.channels_at}:{self.channels}"]
         with open(self.folder / f"{name}.log", "ab") as log:
             self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         base.RUNNING.append(self.processes[name])
+
+    def begin(self, name, wait=True):
+        """Starts `role` or `role-2`, and waits until it is ready."""
+        self.spawn(name)
         if wait:
             self.wait_ready(name)
         return self
@@ -605,17 +611,7 @@ def main():
         except Exception as error:  # noqa: BLE001: what broke is a failure of the suite
             check(f"{name} ran to its end", False, f"{type(error).__name__}: {error}")
     base.stop_all()
-    if "failed" in base.RESULTS:
-        keep = pathlib.Path(os.environ.get("SOJOURN_CACHE", HERE / ".cache")) / "distributed"
-        shutil.rmtree(keep, ignore_errors=True)
-        keep.mkdir(parents=True)
-        for log in scratch.rglob("*.log"):
-            shutil.copy(log, keep / "-".join(log.relative_to(scratch).parts))
-        print(f"logs: {keep}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    counts = collections.Counter(base.RESULTS)
-    print(f"{counts['passed']} passed, {counts['failed']} failed")
-    return 1 if counts["failed"] else 0
+    return base.finish("distributed", scratch)
 
 
 if __name__ == "__main__":

@@ -6,16 +6,13 @@ Kafka (`--features kafka-tls`); without one the parts about Kafka's TLS are skip
 refusal must name the setting, its line and what to do; every link must carry messages.
 """
 
-import collections
 import contextlib
 import http.client
 import os
 import pathlib
 import random
-import shutil
 import socket
 import ssl
-import subprocess
 import sys
 import tempfile
 import time
@@ -120,6 +117,8 @@ def redis_refuses(folder):
 class Encrypted(shared.Roles):
     """Every role in a process of its own; every link over TLS, wherever the binary can."""
 
+    channels_at = "https://localhost"
+
     def __init__(self, folder, sink, **storage):
         super().__init__(folder, sink, **storage)
         with open(folder / "ws" / "sojourn.yaml", "a", encoding="utf-8") as file:
@@ -136,15 +135,8 @@ class Encrypted(shared.Roles):
         return http.client.HTTPSConnection("127.0.0.1", self.gateway, timeout=20, context=self.context)
 
     def begin(self, name, wait=True):
-        role = name.split("-")[0]
-        port = self.gateway if role == "gateway" else self.ports.setdefault(name, base.free_port())
-        command = [base.BINARY, "run", role, str(self.folder / "ws"), "--listen", f"127.0.0.1:{port}"]
-        if role == "dispatcher":
-            command += ["--channels", f"https://localhost:{self.channels}"]
-        with open(self.folder / f"{name}.log", "ab") as log:
-            self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        base.RUNNING.append(self.processes[name])
-        if role == "gateway":
+        self.spawn(name)
+        if name == "gateway":
             self.until(lambda: self.ready_by_tls(), f"{name} over TLS")
         elif wait:
             self.wait_ready(name)
@@ -285,17 +277,7 @@ def main():
         except Exception as error:  # noqa: BLE001: what broke is a failure of the suite
             check(f"{name} ran to its end", False, f"{type(error).__name__}: {error}")
     base.stop_all()
-    if "failed" in base.RESULTS:
-        keep = pathlib.Path(ENV.get("SOJOURN_CACHE", HERE / ".cache")) / "links"
-        shutil.rmtree(keep, ignore_errors=True)
-        keep.mkdir(parents=True)
-        for log in scratch.rglob("*.log"):
-            shutil.copy(log, keep / "-".join(log.relative_to(scratch).parts))
-        print(f"logs: {keep}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    counts = collections.Counter(base.RESULTS)
-    print(f"{counts['passed']} passed, {counts['failed']} failed" + (f", {counts['skipped']} skipped" if counts["skipped"] else ""))
-    return 1 if counts["failed"] else 0
+    return base.finish("links", scratch)
 
 
 if __name__ == "__main__":

@@ -318,6 +318,21 @@ def skip(what, reason):
     print(f"skipped: {what}: {reason}", flush=True)
 
 
+def finish(name, scratch):
+    """The end of a suite: keeps the logs of one that failed, tells the counts, gives the exit code."""
+    if "failed" in RESULTS:
+        keep = pathlib.Path(os.environ.get("SOJOURN_CACHE", HERE / ".cache")) / name
+        shutil.rmtree(keep, ignore_errors=True)
+        keep.mkdir(parents=True)
+        for log in scratch.rglob("*.log"):
+            shutil.copy(log, keep / "-".join(log.relative_to(scratch).parts))
+        print(f"logs: {keep}")
+    shutil.rmtree(scratch, ignore_errors=True)
+    counts = collections.Counter(RESULTS)
+    print(f"{counts['passed']} passed, {counts['failed']} failed" + (f", {counts['skipped']} skipped" if counts["skipped"] else ""))
+    return 1 if counts["failed"] else 0
+
+
 def marker(server):
     """A message whose appearance says that everything before it has been read."""
     name = f"marker-{time.time_ns()}"
@@ -578,17 +593,7 @@ def main():
     finally:
         if server:
             server.stop(10)
-        if "failed" in RESULTS:
-            keep = pathlib.Path(os.environ.get("SOJOURN_CACHE", HERE / ".cache")) / "processes"
-            shutil.rmtree(keep, ignore_errors=True)
-            keep.mkdir(parents=True)
-            for log in scratch.rglob("*.log"):
-                shutil.copy(log, keep / f"{log.parent.name}-{log.name}")
-            print(f"server logs: {keep}")
-        shutil.rmtree(scratch, ignore_errors=True)
-    counts = collections.Counter(RESULTS)
-    print(f"{counts['passed']} passed, {counts['failed']} failed" + (f", {counts['skipped']} skipped" if counts["skipped"] else ""))
-    return 1 if counts["failed"] else 0
+    return finish("processes", scratch)
 
 
 if __name__ == "__main__":

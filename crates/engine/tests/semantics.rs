@@ -9,19 +9,14 @@ use sojourn_model::{
     Command, Identifier, IdentifierKind, MergeId, NoteKind, ProfileId, Record, Touchpoint,
 };
 use sojourn_rules::Files;
-use support::{World, at, compile, compile_files};
+use std::sync::LazyLock;
+use support::{SOJOURN, World, at, compile, compile_files};
 
-const SOJOURN: &str = r#"
-workspace: semantics
-company: { name: Shop, postal_address: "1 Lane, York", privacy_contact: p@shop.example }
-time_zone: Europe/London
-locales: [en]
-sources: [ { id: site, channel: web, kind: segment, write_key: k } ]
-channels:
-  email: { kind: smtp, url: "smtp://127.0.0.1:2525", from: "Shop <hello@shop.example>" }
-  push: { kind: grpc, endpoint: "http://127.0.0.1:9100" }
-storage: { kind: embedded, path: ./data, retention: 400d }
-"#;
+/// The tests' shop, with a second channel.
+static WITH_PUSH: LazyLock<String> = LazyLock::new(|| {
+    let push = "  push: { kind: grpc, endpoint: \"http://127.0.0.1:9100\" }\nstorage:";
+    SOJOURN.replace("storage:", push)
+});
 
 const PLAN: &str = r#"
 identifiers: [ { kind: customer_id, from: userId, limit: 1 } ]
@@ -40,7 +35,7 @@ fn world(journey: &str, policy: &str, partitions: u16) -> World {
     let journey = format!("journey: j\npurpose: marketing\n{journey}");
     let policy = format!("{POLICY}{policy}\njurisdictions: none\n");
     let files = [
-        ("sojourn.yaml", SOJOURN),
+        ("sojourn.yaml", WITH_PUSH.as_str()),
         ("tracking-plan.yaml", PLAN),
         ("policy.yaml", &policy),
         ("segments.yaml", "segments: {}"),
@@ -408,7 +403,7 @@ fn personalization_that_is_not_granted_hides_the_person_from_conditions() {
     let mut world = world(journey, "", 1);
     let policy = format!("{POLICY}  personalization: {{ kind: data }}\njurisdictions: none\n");
     let mut files = vec![
-        ("sojourn.yaml", SOJOURN.to_owned()),
+        ("sojourn.yaml", WITH_PUSH.clone()),
         ("tracking-plan.yaml", PLAN.to_owned()),
         ("policy.yaml", policy),
         ("segments.yaml", "segments: {}".to_owned()),

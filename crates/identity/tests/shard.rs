@@ -5,36 +5,19 @@ use proptest::prelude::*;
 use sojourn_identity::{
     IdentityError, IdentityRules, IdentityShard, Progress, ShardOptions, absorbed, canonical, find,
 };
-use sojourn_memory::{LogFaults, ManualClock, MemoryLog, MemoryStore, StoreFaults, SyncMode};
-use sojourn_model::{Command, DurationMs, Identifier, IdentifierKind, Timestamp, Touchpoint};
-use sojourn_ports::{
-    Append, Aside, GraphError, IdentityGraph, Layout, Log, ReadLimit, Task, Topic,
+use sojourn_memory::{
+    HeldBack, LogFaults, ManualClock, MemoryLog, MemoryStore, StoreFaults, SyncMode,
 };
+use sojourn_model::{Command, DurationMs, Identifier, IdentifierKind, Timestamp, Touchpoint};
+use sojourn_ports::{Append, GraphError, IdentityGraph, Layout, Log, ReadLimit, Topic};
 use sojourn_proto::{
     IdentifiedCommand, decode_dead_letter, decode_profile_record, encode_identified_command,
     encode_touchpoint_record,
 };
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 const PARTITIONS: u16 = 3;
-
-/// Holds commits back until the test writes them.
-#[derive(Default)]
-struct Later(Mutex<Vec<Arc<dyn Task>>>);
-
-impl Aside for Later {
-    fn take(&self, task: Arc<dyn Task>) {
-        self.0.lock().expect("one thread").push(task);
-    }
-}
-
-impl Later {
-    fn write(&self) {
-        let tasks = std::mem::take(&mut *self.0.lock().expect("one thread"));
-        tasks.iter().for_each(|task| task.run());
-    }
-}
 
 struct House {
     clock: Arc<ManualClock>,
@@ -162,7 +145,7 @@ proptest! {
         house.log.set_faults(LogFaults { append_unknown: 100, short_read: 700, rewind_read: 200 });
         house.store.set_faults(StoreFaults { unknown: 100, failed: 50 });
         // Half of them have their commits written some turns later.
-        let later = Arc::new(Later::default());
+        let later = Arc::new(HeldBack::default());
         let begin = |house: &House| match seed % 2 {
             0 => house.shard(),
             _ => house.shard().with_aside(later.clone()),
@@ -172,10 +155,12 @@ proptest! {
             match house.next() % 13 {
                 0 => {
                     house.log.crash();
+                    // With the process dies what it had on its way.
+                    later.lose();
                     shard = begin(&house);
                 }
                 1 => house.log.sync_some(2),
-                12 => later.write(),
+                12 => _ = later.run_all(),
                 // An older store is another store: whoever has read the newer one begins anew.
                 2 => {
                     house.store.roll_back((house.random % 3) as usize);
@@ -197,7 +182,7 @@ proptest! {
         house.store.set_faults(StoreFaults::default());
         // A commit that failed while there were faults is heard of now.
         let _ = shard.turn();
-        later.write();
+        later.run_all();
         while shard.turn().expect("the faults have stopped") != Progress::Idle {}
         shard.finish().expect("the faults have stopped");
         prop_assert_eq!(house.taken(), expected);

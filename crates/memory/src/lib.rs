@@ -5,6 +5,7 @@
 //! closure, so that the same seed gives the same faults. [`MemoryGate`] is also the gate of the
 //! one-process product.
 
+mod aside;
 mod clock;
 mod fault;
 mod gate;
@@ -13,6 +14,7 @@ mod log;
 mod snapshot;
 mod store;
 
+pub use aside::HeldBack;
 pub use clock::ManualClock;
 pub use fault::{Chance, FaultCounts, LogFaults, Random, StoreFaults, UnknownOutcome};
 pub use gate::MemoryGate;

@@ -2,6 +2,7 @@
 
 use crate::admin::response;
 use crate::node::Inner;
+use crate::roles::nap;
 use crate::rows;
 use crate::seen::Seen;
 use serde_json::Value;
@@ -19,6 +20,8 @@ const READ_RECORDS_MAX: usize = 1_024;
 const READ_BYTES_MAX: usize = 4 << 20;
 /// Longest sleep while nothing comes.
 const IDLE: Duration = Duration::from_millis(50);
+/// Pause before brokers that do not answer are asked again.
+const UNAVAILABLE: Duration = Duration::from_secs(1);
 const TOPICS: [Topic; 3] = [Topic::Profiles, Topic::Decisions, Topic::Dispatch];
 
 /// Sends rows until the other side goes away or the node stops.
@@ -54,6 +57,7 @@ fn follow(
     }
     while !inner.shared.stop.load(Ordering::Acquire) && !sender.is_closed() {
         let mut rows: Vec<(Timestamp, u8, &'static str, Value)> = Vec::new();
+        let mut unavailable = false;
         for ((topic, partition, next), seen) in cursors.iter_mut().zip(&mut seen) {
             let mut entries = Vec::new();
             let limit =
@@ -61,7 +65,10 @@ fn follow(
             match log.read(*topic, *partition, *next, limit, &mut entries) {
                 Err(LogError::OutOfRange { first, .. }) => *next = first,
                 // Brokers come back, and who watches does not want to begin again.
-                Err(error @ LogError::Unavailable { .. }) => tracing::warn!(%error, "tail waits"),
+                Err(error @ LogError::Unavailable { .. }) => {
+                    tracing::debug!(%error, "tail waits");
+                    unavailable = true;
+                }
                 other => other?,
             }
             for entry in &entries {
@@ -78,7 +85,10 @@ fn follow(
         }
         // One round in the order of time; of one instant cause before effect.
         rows.sort_by_key(|(at, topic, _, _)| (*at, *topic));
-        if rows.is_empty() {
+        if unavailable {
+            // An error counts as news: waiting for news would not wait.
+            nap(UNAVAILABLE);
+        } else if rows.is_empty() {
             log.wait(&cursors, true, IDLE);
         }
         for (_, _, kind, row) in rows {

@@ -241,7 +241,7 @@ impl World {
         self.faults.crash = 0;
         self.faults.restart = 0;
         self.zombies.clear();
-        self.write_all();
+        self.aside.hold_no_more();
         self.sight_appends();
         self.seen.lock().expect("one thread").faulty = false;
         self.set_flaky(false);

@@ -4,7 +4,6 @@
 //! the log syncs, time passes, something breaks. Then the faults stop, everything runs until nothing
 //! is due, and the checkers look at what is left.
 
-use crate::later::Later;
 use crate::observed::{Halt, Revocation};
 use crate::planted::{Edge, planted};
 use crate::provider;
@@ -18,7 +17,7 @@ use sojourn_dispatcher::Dispatcher;
 use sojourn_gateway::message::Converter;
 use sojourn_identity::IdentityShard;
 use sojourn_memory::{
-    LogFaults, ManualClock, MemoryGate, MemoryLog, MemoryStore, StoreFaults, SyncMode,
+    HeldBack, LogFaults, ManualClock, MemoryGate, MemoryLog, MemoryStore, StoreFaults, SyncMode,
 };
 use sojourn_model::{
     Command, DurationMs, Existing, KillTarget, Name, Record, Timestamp, Transition, VersionId,
@@ -110,7 +109,7 @@ pub(crate) struct World {
     /// Owners that were replaced and do not know it yet.
     pub(crate) zombies: Vec<Zombie>,
     /// Checkpoints on their way.
-    pub(crate) aside: Arc<Later>,
+    pub(crate) aside: Arc<HeldBack>,
     story: Story,
     paused: bool,
     killed: Option<KillTarget>,
@@ -179,7 +178,7 @@ impl World {
             owners: (0..PARTITIONS).map(|_| None).collect(),
             dispatcher: None,
             zombies: Vec::new(),
-            aside: Arc::new(Later::new(random.one_in(2))),
+            aside: Arc::new(HeldBack::new(random.one_in(2))),
             paused: false,
             killed: None,
             hasty: false,

@@ -4,15 +4,14 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use sojourn_memory::{
-    LogFaults, ManualClock, MemoryGate, MemoryLog, MemoryStore, StoreFaults, SyncMode,
+    HeldBack, LogFaults, ManualClock, MemoryGate, MemoryLog, MemoryStore, StoreFaults, SyncMode,
 };
 use sojourn_model::{
     Command, Decision, DurationMs, Identifier, IdentifierKind, KillTarget, MergeId, ProfileId,
     Record, Timestamp, Touchpoint, VersionId,
 };
 use sojourn_ports::{
-    Append, Aside, Gate, GateQuery, GateVerdict, Layout, Log, ReadLimit, StateError, StateStore,
-    Task, Topic,
+    Append, Gate, GateQuery, GateVerdict, Layout, Log, ReadLimit, StateError, StateStore, Topic,
 };
 use sojourn_proto::{
     ActionRecord, DecisionRecord, Origin, decode_action_record, decode_decision_record,
@@ -22,8 +21,8 @@ use sojourn_rules::{Definitions, Files, compile};
 use sojourn_worker::{
     DefinitionsSource, OwnerError, OwnerOptions, PartitionOwner, Progress, owner_name,
 };
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 const PARTITIONS: u16 = 2;
 const HOUR: i64 = 3_600_000;
@@ -68,28 +67,6 @@ struct One(Arc<Definitions>);
 impl DefinitionsSource for One {
     fn get(&self, version: VersionId) -> Result<Arc<Definitions>, String> {
         if version == self.0.version { Ok(self.0.clone()) } else { Err("unknown".to_owned()) }
-    }
-}
-
-/// Holds checkpoints back until the test writes them.
-#[derive(Default)]
-struct Later(Mutex<Vec<Arc<dyn Task>>>);
-
-impl Aside for Later {
-    fn take(&self, task: Arc<dyn Task>) {
-        self.0.lock().expect("one thread").push(task);
-    }
-}
-
-impl Later {
-    fn lose(&self) {
-        self.0.lock().expect("one thread").clear();
-    }
-
-    fn write(&self) -> usize {
-        let tasks = std::mem::take(&mut *self.0.lock().expect("one thread"));
-        tasks.iter().for_each(|task| task.run());
-        tasks.len()
     }
 }
 
@@ -301,7 +278,7 @@ proptest! {
         house.log.set_faults(LogFaults { append_unknown: 100, short_read: 700, rewind_read: 200 });
         house.store.set_faults(StoreFaults { unknown: 100, failed: 50 });
         // Half of them have their checkpoints written some turns later.
-        let later = Arc::new(Later::default());
+        let later = Arc::new(HeldBack::default());
         let begin = |house: &House| -> Vec<_> {
             let aside = |owner: PartitionOwner| match seed % 2 {
                 0 => owner,
@@ -320,7 +297,7 @@ proptest! {
                     owners = begin(&house);
                 }
                 1 => house.log.sync_some(2),
-                4 | 5 => _ = later.write(),
+                4 | 5 => _ = later.run_all(),
                 2 => {
                     house.store.roll_back((drawn / 16 % 3) as usize);
                     owners = begin(&house);
@@ -340,7 +317,7 @@ proptest! {
         // A checkpoint that failed while there were faults is heard of now.
         owners.iter_mut().for_each(|owner| _ = owner.turn());
         run_dry(&mut owners);
-        later.write();
+        later.run_all();
         run_dry(&mut owners);
         let taken = house.taken();
         prop_assert_eq!(taken.0, expected.0);
@@ -359,7 +336,7 @@ fn an_owner_goes_on_while_its_checkpoint_is_written() {
     for _ in 0..4 {
         house.happens(0, "Noop", "");
     }
-    let later = Arc::new(Later::default());
+    let later = Arc::new(HeldBack::default());
     let mut owner = house.owner(partition).with_aside(later.clone());
     assert_eq!(owner.turn().expect("works"), Progress::Worked(5));
     assert!(owner.is_saving() && owner.committed() == Some(0), "it is on its way");
@@ -372,12 +349,12 @@ fn an_owner_goes_on_while_its_checkpoint_is_written() {
     house.happens(other, "Ping", "{}");
     assert_eq!(owner.turn().expect("works"), Progress::Worked(2), "another person is loaded");
     assert_eq!((owner.position(), stored(&house)), (Some(7), Some(0)));
-    assert_eq!(later.write(), 1);
+    assert_eq!(later.run_all(), 1);
     assert_eq!(stored(&house), Some(5), "as of when it was sent on its way");
     // What has come since goes in the next one, for which somebody waits.
     assert_eq!(owner.turn().expect("works"), Progress::Idle);
     assert!(owner.is_saving() && !told.load(Ordering::SeqCst));
-    assert_eq!(later.write(), 1);
+    assert_eq!(later.run_all(), 1);
     owner.turn().expect("works");
     assert!(told.load(Ordering::SeqCst) && owner.committed() == Some(7));
     // A stop waits for what is on its way and for the rest.
@@ -394,13 +371,13 @@ fn a_checkpoint_on_its_way_writes_nothing_once_another_owner_has_claimed() {
     for _ in 0..4 {
         house.happens(0, "Noop", "");
     }
-    let later = Arc::new(Later::default());
+    let later = Arc::new(HeldBack::default());
     let mut first = house.owner(partition).with_aside(later.clone());
     first.turn().expect("works");
     let mut second = house.owner(partition);
     second.turn().expect("takes over");
     assert_eq!(second.committed(), Some(5));
-    assert_eq!(later.write(), 1);
+    assert_eq!(later.run_all(), 1);
     let error = first.turn().expect_err("its epoch is over");
     assert!(
         matches!(error, OwnerError::State { source: StateError::Fenced { .. }, .. }),
